@@ -1,0 +1,48 @@
+# hone_library(NAME [LINK lib...] [PRIVATE lib...]): a static library of every .c file below the current folder.
+# hone_program(NAME [LINK lib...]): an executable of every .c file of the current folder.
+#
+# Headers are included by their path from the top ("core/status.h"). Each library exports an include folder of
+# its own, in which only its own folder is visible, so that what is not linked cannot be included.
+
+add_library(hone_flags INTERFACE)
+target_compile_options(hone_flags INTERFACE
+  -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Werror
+  -fno-strict-aliasing -ffp-contract=off)
+target_compile_definitions(hone_flags INTERFACE _POSIX_C_SOURCE=200809L HONE_VERSION="${PROJECT_VERSION}")
+if(HONE_SANITIZE)
+  target_compile_options(hone_flags INTERFACE -fsanitize=${HONE_SANITIZE} -fno-omit-frame-pointer -g
+    -fno-sanitize-recover=all)
+  target_link_options(hone_flags INTERFACE -fsanitize=${HONE_SANITIZE})
+endif()
+
+# <build>/include/<name>/<name> -> <source>/<name>: the only include path a library exports.
+function(hone_export_headers name)
+  set(view ${CMAKE_BINARY_DIR}/include/${name})
+  file(MAKE_DIRECTORY ${view})
+  file(CREATE_LINK ${CMAKE_SOURCE_DIR}/${name} ${view}/${name} SYMBOLIC)
+  target_include_directories(hone_${name} PUBLIC ${view})
+endfunction()
+
+function(hone_library name)
+  cmake_parse_arguments(ARG "" "" "LINK;PRIVATE;EXCLUDE" ${ARGN})
+  file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/*.c)
+  foreach(pattern ${ARG_EXCLUDE})
+    list(FILTER sources EXCLUDE REGEX ${pattern})
+  endforeach()
+  add_library(hone_${name} STATIC ${sources})
+  target_link_libraries(hone_${name} PUBLIC ${ARG_LINK} PRIVATE hone_flags ${ARG_PRIVATE})
+  hone_export_headers(${name})
+endfunction()
+
+function(hone_program name)
+  cmake_parse_arguments(ARG "" "" "LINK" ${ARGN})
+  file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/*.c)
+  add_executable(${name} ${sources})
+  get_filename_component(folder ${CMAKE_CURRENT_SOURCE_DIR} NAME)
+  set(view ${CMAKE_BINARY_DIR}/include/${folder})
+  file(MAKE_DIRECTORY ${view})
+  file(CREATE_LINK ${CMAKE_CURRENT_SOURCE_DIR} ${view}/${folder} SYMBOLIC)
+  target_include_directories(${name} PRIVATE ${view})
+  target_link_libraries(${name} PRIVATE hone_flags ${ARG_LINK})
+  install(TARGETS ${name} RUNTIME DESTINATION bin)
+endfunction()
