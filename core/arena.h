@@ -3,10 +3,10 @@
  *     base ──────────────── used ───────────── peak ─────────── cap
  *          live allocations       free again         never used yet
  *
- * Life: arena_init on memory of the caller's (device or host), allocate, arena_mark, allocate scratch,
- * arena_release(mark). Nothing is freed one by one. In measure mode there is no memory: addresses are
- * made up (never to be read) and `peak` tells how much the same calls will need; the plan runs the real
- * code with a measuring device (kernels/dev.h) and then allocates exactly that.
+ * Life: arena_init on memory of the caller's (device or host), allocate, arena_mark, allocate
+ * scratch, arena_release(mark). Nothing is freed one by one. In measure mode there is no memory:
+ * addresses are made up (never to be read) and `peak` tells how much the same calls will need; the
+ * plan runs the real code with a measuring device (kernels/dev.h) and then allocates exactly that.
  * Running over `cap` is a programmer error (the plan was wrong) and CHECKs with the arena's name.
  */
 #ifndef HONE_CORE_ARENA_H

@@ -7,9 +7,9 @@ _Noreturn void check_fail(const char *file, int line, const char *cond, const ch
     __attribute__((format(printf, 4, 5)));
 
 /* CHECK(n == m, "rows %lld, expected %lld", n, m): the text is required and says the values. */
-#define CHECK(cond, ...)                                                                           \
-    do {                                                                                           \
-        if (!(cond)) check_fail(__FILE__, __LINE__, #cond, __VA_ARGS__);                           \
+#define CHECK(cond, ...)                                                 \
+    do {                                                                 \
+        if (!(cond)) check_fail(__FILE__, __LINE__, #cond, __VA_ARGS__); \
     } while (0)
 
 /* The end of every dispatch that must not fall through. */

@@ -22,7 +22,9 @@ typedef enum RngPurpose {
     RNG_WORLD, /* generated data: the quickstart, tests */
 } RngPurpose;
 
-typedef struct RngBlock { uint32_t x[4]; } RngBlock;
+typedef struct RngBlock {
+    uint32_t x[4];
+} RngBlock;
 
 RngBlock rng_block(uint64_t seed, uint64_t subsequence, uint64_t offset);
 
@@ -45,8 +47,8 @@ uint32_t rng_next(RngStream *s);
 double rng_next_uniform(RngStream *s);
 uint64_t rng_below(RngStream *s, uint64_t n); /* unbiased, n >= 1 */
 
-/* Position i of a pseudo-random permutation of 0..n-1, in O(1) and without memory (a Feistel network
- * over Philox, cycle-walked), so that a resumed run finds its place without replaying. */
+/* Position i of a pseudo-random permutation of 0..n-1, in O(1) and without memory (a Feistel
+ * network over Philox, cycle-walked), so that a resumed run finds its place without replaying. */
 uint64_t rng_permute(uint64_t seed, RngPurpose purpose, uint64_t row, uint64_t n, uint64_t i);
 
 /* FNV-1a, for names that become RNG rows. */

@@ -1,16 +1,16 @@
 /* rows: what data hands to a model. The only type both sides know.
  *
  * A pass is N token rows: S sequences (documents), one after another, without padding. Attention,
- * positions and random streams never cross a sequence, so a sequence is computed the same wherever it
- * stands (law L5) and packing is nothing but more sequences in a pass.
+ * positions and random streams never cross a sequence, so a sequence is computed the same wherever
+ * it stands (law L5) and packing is nothing but more sequences in a pass.
  *
  *     ids        a a a a a | b b b | c c c c
  *     position   0 1 2 3 4 | 0 1 2 | 0 1 2 3
  *     seq_start  0           5       8        12
  *
- * `target[i]` is the token that row i is asked about, that is ids[i+1] of the same sequence, already
- * shifted, or ROWS_NO_TARGET where the row carries no loss (prompt, last row of a sequence).
- * Arrays live on the host and belong to whoever built the Rows; a model only reads them.
+ * `target[i]` is the token that row i is asked about, that is ids[i+1] of the same sequence,
+ * already shifted, or ROWS_NO_TARGET where the row carries no loss (prompt, last row of a
+ * sequence). Arrays live on the host and belong to whoever built the Rows; a model only reads them.
  */
 #ifndef HONE_CORE_ROWS_H
 #define HONE_CORE_ROWS_H
@@ -20,13 +20,13 @@
 #define ROWS_NO_TARGET (-1)
 
 typedef struct Rows {
-    int64_t n_rows;            /* N */
-    int64_t n_seqs;            /* S */
-    const int32_t *ids;        /* [N] token ids, 0 <= id < V */
-    const int32_t *positions;  /* [N] place inside the sequence, from 0 */
-    const int32_t *targets;    /* [N] or NULL when nothing is asked */
-    const int32_t *seq_start;  /* [S+1] first row of each sequence; seq_start[S] = N */
-    const int64_t *seq_ids;    /* [S] global row id of each sequence: names its RNG streams */
+    int64_t n_rows;           /* N */
+    int64_t n_seqs;           /* S */
+    const int32_t *ids;       /* [N] token ids, 0 <= id < V */
+    const int32_t *positions; /* [N] place inside the sequence, from 0 */
+    const int32_t *targets;   /* [N] or NULL when nothing is asked */
+    const int32_t *seq_start; /* [S+1] first row of each sequence; seq_start[S] = N */
+    const int64_t *seq_ids;   /* [S] global row id of each sequence: names its RNG streams */
 } Rows;
 
 /* How many rows have a target. */

@@ -3,8 +3,8 @@
  * Two kinds of failure, never mixed: a `Status` says that something outside went wrong (a file, a
  * config, a device); a CHECK (check.h) says that the program itself is wrong, and aborts.
  *
- * A Status is the exit code of the programs (INTERFACE: "Exit codes"), so `main` returns it as it is.
- * Beside it stands one thread-local line of text, set where the failure is found:
+ * A Status is the exit code of the programs (INTERFACE: "Exit codes"), so `main` returns it as it
+ * is. Beside it stands one thread-local line of text, set where the failure is found:
  *
  *     return status_fail(ERR_DATA, "%s:%d: `prompt` is missing; each row needs one", path, line);
  *
@@ -32,7 +32,8 @@ typedef enum Status {
 /* Sets the thread's message (printf-like, at most 2047 bytes, one line) and returns `code`. */
 Status status_fail(Status code, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
-/* The thread's message; "" when nothing failed since status_clear. Valid until the next status_fail. */
+/* The thread's message; "" when nothing failed since status_clear. Valid until the next
+ * status_fail. */
 const char *status_message(void);
 void status_clear(void);
 
@@ -40,17 +41,17 @@ void status_clear(void);
 const char *status_name(Status code);
 
 /* Returns from the calling function when `e` failed. */
-#define TRY(e)                                                                                     \
-    do {                                                                                           \
-        Status try_st_ = (e);                                                                      \
-        if (try_st_ != OK) return try_st_;                                                         \
+#define TRY(e)                             \
+    do {                                   \
+        Status try_st_ = (e);              \
+        if (try_st_ != OK) return try_st_; \
     } while (0)
 
 /* Stores the status in `st` and jumps to `label` when `e` failed; the usual label is `out`. */
-#define TRY_GOTO(e, st, label)                                                                     \
-    do {                                                                                           \
-        (st) = (e);                                                                                \
-        if ((st) != OK) goto label;                                                                \
+#define TRY_GOTO(e, st, label)      \
+    do {                            \
+        (st) = (e);                 \
+        if ((st) != OK) goto label; \
     } while (0)
 
 #endif

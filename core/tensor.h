@@ -2,9 +2,9 @@
  *
  * Shape letters, the same everywhere:
  *   B batch   T positions  N token rows of a pass  S sequences   C model width   H query heads
- *   K kv heads  D head width  F MLP width  V vocabulary  L layers  R adapter rank  G quantisation group
- *   O outputs of a projection   I inputs of a projection
- * Slowest axis first, row-major, contiguous. A tensor field, parameter or local says `// [N,C] real`.
+ *   K kv heads  D head width  F MLP width  V vocabulary  L layers  R adapter rank  G quantisation
+ * group O outputs of a projection   I inputs of a projection Slowest axis first, row-major,
+ * contiguous. A tensor field, parameter or local says `// [N,C] real`.
  */
 #ifndef HONE_CORE_TENSOR_H
 #define HONE_CORE_TENSOR_H

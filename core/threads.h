@@ -1,5 +1,5 @@
-/* threads: the one pool of threads (OpenMP's). Work is cut by fixed partitions that do not depend on
- * the number of threads wherever a sum crosses the cut. */
+/* threads: the one pool of threads (OpenMP's). Work is cut by fixed partitions that do not depend
+ * on the number of threads wherever a sum crosses the cut. */
 #ifndef HONE_CORE_THREADS_H
 #define HONE_CORE_THREADS_H
 
