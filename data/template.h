@@ -1,7 +1,7 @@
 /* template: a conversation to the text a model was trained on, by its chat template.
  *
  *     template_open(&tpl, tok, NULL);
- *     TemplateInput in = {.messages = json, .messages_n = n, .add_generation_prompt = true};
+ *     TemplateInput in = {.messages = json_get(row, "messages"), .add_generation_prompt = true};
  *     TemplateText text = {0};
  *     template_render(tpl, &text, &in);
  *     tokenizer_encode_segments(tok, &ids, text.segments, text.n_segments, 0);
@@ -16,6 +16,7 @@
 #ifndef HONE_DATA_TEMPLATE_H
 #define HONE_DATA_TEMPLATE_H
 
+#include "core/io/json.h"
 #include "core/status.h"
 #include "data/tokenizer/tokenizer.h"
 
@@ -33,17 +34,13 @@ void template_close(ChatTemplate *t);
 /* Does the template mark assistant text itself, by {% generation %}? */
 bool template_has_generation(const ChatTemplate *t);
 
-/* JSON texts need not end in NUL. */
+/* Values are borrowed during the call. */
 typedef struct TemplateInput {
-    const char *messages; /* a JSON list of {"role", "content", ...} */
-    size_t messages_n;
-    const char *tools; /* a JSON list, or NULL */
-    size_t tools_n;
-    const char *documents; /* a JSON list, or NULL */
-    size_t documents_n;
-    const char *variables; /* a JSON object of further variables (enable_thinking, ...), or NULL */
-    size_t variables_n;
-    bool add_generation_prompt;  /* end with what opens an assistant turn */
+    const Json *messages;       /* a list of {"role", "content", ...} */
+    const Json *tools;          /* a list, or NULL */
+    const Json *documents;      /* a list, or NULL */
+    const Json *variables;      /* an object of further variables (enable_thinking, ...), or NULL */
+    bool add_generation_prompt; /* end with what opens an assistant turn */
     bool continue_final_message; /* stop inside the last message, right after its content */
     /* Mark what the assistant says (SEGMENT_MASK): inside {% generation %} where the template has
      * it. Where it has none, from the text that the messages before an assistant turn give with
@@ -62,7 +59,7 @@ typedef struct TemplateText {
 
 void template_text_free(TemplateText *t);
 
-/* ERR_DATA: the input is no JSON of the right shape, or the template raises (its own message is the
+/* ERR_DATA: the input has not the right shape, or the template raises (its own message is the
  * line), or goes over the limits of steps, depth and output size. */
 Status template_render(const ChatTemplate *t, TemplateText *out, const TemplateInput *in);
 

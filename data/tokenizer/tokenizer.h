@@ -13,6 +13,7 @@
 #define HONE_DATA_TOKENIZER_TOKENIZER_H
 
 #include "core/status.h"
+#include "core/str.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -33,16 +34,6 @@ typedef struct TokenIds {
 void token_ids_push(TokenIds *ids, int32_t id, bool mask);
 void token_ids_clear(TokenIds *ids); /* n = 0, memory is kept */
 void token_ids_free(TokenIds *ids);  /* {0} again, except want_mask */
-
-/* A growable buffer of bytes, always followed by a NUL that is not counted. Start with {0}. */
-typedef struct TokenText {
-    char *data; /* NULL while empty */
-    size_t n, cap;
-} TokenText;
-
-void token_text_append(TokenText *t, const char *bytes, size_t n);
-void token_text_clear(TokenText *t);
-void token_text_free(TokenText *t);
 
 /* `path` is one of: the folder of a Hugging Face model (tokenizer.json, else tokenizer.model, else
  * vocab.json + merges.txt; beside it tokenizer_config.json, special_tokens_map.json,
@@ -111,7 +102,7 @@ Status tokenizer_encode_segments(const Tokenizer *t, TokenIds *ids, const TokenS
 
 /* Appends the text of ids[0..n). Always valid UTF-8: bytes that are not become U+FFFD.
  * ERR_DATA for an id outside the vocabulary. */
-Status tokenizer_decode(const Tokenizer *t, TokenText *text, const int32_t *ids, size_t n,
+Status tokenizer_decode(const Tokenizer *t, Str *text, const int32_t *ids, size_t n,
                         unsigned flags);
 
 /* Decoding token by token, for streaming. What is appended in all calls together is what
@@ -119,14 +110,13 @@ Status tokenizer_decode(const Tokenizer *t, TokenText *text, const int32_t *ids,
 typedef struct TokenStream {
     const Tokenizer *tokenizer;
     unsigned flags;
-    bool started;   /* a token has been seen */
-    TokenText held; /* bytes of a character that is not complete */
+    bool started; /* a token has been seen */
+    Str held;     /* bytes of a character that is not complete */
 } TokenStream;
 
 void token_stream_init(TokenStream *s, const Tokenizer *t, unsigned flags);
-Status token_stream_push(TokenStream *s, TokenText *text, int32_t id);
-void token_stream_finish(TokenStream *s,
-                         TokenText *text); /* appends what is held; init again or drop */
+Status token_stream_push(TokenStream *s, Str *text, int32_t id);
+void token_stream_finish(TokenStream *s, Str *text); /* appends what is held; init again or drop */
 
 /* The chat template's source: chat_template.jinja, else `chat_template` of tokenizer_config.json
  * (of a list of named ones "default"). NULL when there is none. Borrowed, NUL-terminated. */
