@@ -1,5 +1,5 @@
 # hone_library(NAME [LINK lib...] [PRIVATE lib...]): a static library of every .c file below the current folder.
-# hone_program(NAME [LINK lib...]): an executable of every .c file of the current folder.
+# hone_program(NAME ENTRY main.c [LINK lib...]): an executable of the .c files of the current folder.
 #
 # Headers are included by their path from the top ("core/status.h"). Each library exports an include folder of
 # its own, in which only its own folder is visible, so that what is not linked cannot be included.
@@ -34,15 +34,16 @@ function(hone_library name)
   hone_export_headers(${name})
 endfunction()
 
+# The program's parts are a library hone_<folder>, so that tests can call them; ENTRY holds main.
 function(hone_program name)
-  cmake_parse_arguments(ARG "" "" "LINK" ${ARGN})
-  file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/*.c)
-  add_executable(${name} ${sources})
+  cmake_parse_arguments(ARG "" "ENTRY" "LINK" ${ARGN})
   get_filename_component(folder ${CMAKE_CURRENT_SOURCE_DIR} NAME)
-  set(view ${CMAKE_BINARY_DIR}/include/${folder})
-  file(MAKE_DIRECTORY ${view})
-  file(CREATE_LINK ${CMAKE_CURRENT_SOURCE_DIR} ${view}/${folder} SYMBOLIC)
-  target_include_directories(${name} PRIVATE ${view})
-  target_link_libraries(${name} PRIVATE hone_flags ${ARG_LINK})
+  file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/*.c)
+  list(REMOVE_ITEM sources ${CMAKE_CURRENT_SOURCE_DIR}/${ARG_ENTRY})
+  add_library(hone_${folder} STATIC ${sources})
+  target_link_libraries(hone_${folder} PUBLIC ${ARG_LINK} PRIVATE hone_flags)
+  hone_export_headers(${folder})
+  add_executable(${name} ${ARG_ENTRY})
+  target_link_libraries(${name} PRIVATE hone_flags hone_${folder})
   install(TARGETS ${name} RUNTIME DESTINATION bin)
 endfunction()
