@@ -1,9 +1,10 @@
 #include "data/batch.h"
 
 #include "core/check.h"
+#include "core/mem.h"
 #include "core/rng.h"
 
-#include <stdlib.h>
+#include <stdlib.h> /* qsort */
 
 static int64_t min64(int64_t a, int64_t b) {
     return a < b ? a : b;
@@ -104,8 +105,7 @@ static int64_t item_sequences(const Dataset *d, int64_t item) {
 
 void batch_bounds(const Dataset *d, int64_t batch_size, int64_t *max_rows, int64_t *max_seqs) {
     int64_t n = dataset_size(d), take = min64(n, batch_size);
-    int64_t *size = malloc((size_t)n * sizeof *size);
-    CHECK(size, "out of memory for %lld lengths", (long long)n);
+    int64_t *size = mem_alloc((size_t)n * sizeof *size);
     int64_t *bound[2] = {max_rows, max_seqs};
     for (int k = 0; k < 2; k++) {
         for (int64_t i = 0; i < n; i++)
@@ -114,7 +114,7 @@ void batch_bounds(const Dataset *d, int64_t batch_size, int64_t *max_rows, int64
         *bound[k] = 0;
         for (int64_t i = 0; i < take; i++) *bound[k] += size[i];
     }
-    free(size);
+    mem_free(size);
 }
 
 static void *carve(unsigned char **at, int64_t n, size_t size) {
@@ -147,20 +147,13 @@ Status batch_open(Batch **out, const Dataset *d, int64_t batch_size) {
                            "a batch of %lld rows may hold %lld tokens, more than 2^31; lower "
                            "per_device_train_batch_size or max_length",
                            (long long)batch_size, (long long)rows);
-    Batch *b = calloc(1, sizeof *b);
-    BatchStore *s = calloc(1, sizeof *s);
+    Batch *b = mem_zalloc(1, sizeof *b);
+    BatchStore *s = mem_zalloc(1, sizeof *s);
     static unsigned char origin[1]; /* an address to measure from; nothing is written there */
     BatchStore measure;
     size_t bytes = lay_out(&measure, origin, rows, seqs, batch_size);
-    void *memory = calloc(1, bytes);
-    if (!b || !s || !memory) {
-        free(b);
-        free(s);
-        free(memory);
-        return status_fail(ERR_OS, "out of memory for a batch of %lld tokens", (long long)rows);
-    }
-    lay_out(s, memory, rows, seqs, batch_size);
-    s->memory = memory;
+    s->memory = mem_zalloc(bytes, 1);
+    lay_out(s, s->memory, rows, seqs, batch_size);
     s->max_items = batch_size;
     b->store = s;
     b->max_rows = rows;
@@ -171,9 +164,9 @@ Status batch_open(Batch **out, const Dataset *d, int64_t batch_size) {
 
 void batch_close(Batch *b) {
     if (!b) return;
-    free(b->store->memory);
-    free(b->store);
-    free(b);
+    mem_free(b->store->memory);
+    mem_free(b->store);
+    mem_free(b);
 }
 
 /* Appends one sequence. labels: [n] unshifted, or NULL. Returns how many rows got a target. */
@@ -199,7 +192,8 @@ static int64_t append(BatchStore *s, const int32_t *ids, const int32_t *labels, 
 static int64_t append_item(BatchStore *s, const DatasetExample *x, int64_t base) {
     int64_t n_targets = 0;
     for (int64_t q = 0; q < x->n_seqs; q++) {
-        int64_t start = x->seq_start[q], n = x->seq_start[q + 1] - start;
+        int64_t start = x->seq_start[q] - x->seq_start[0];
+        int64_t n = x->seq_start[q + 1] - x->seq_start[q];
         n_targets += append(s, x->ids + start, x->labels ? x->labels + start : NULL, n,
                             base + x->seq_id + q);
     }

@@ -76,7 +76,8 @@ typedef struct Batch {
  * largest ones. What the memory plan needs. */
 void batch_bounds(const Dataset *d, int64_t batch_size, int64_t *max_rows, int64_t *max_seqs);
 
-/* Allocates for the bound above, so that batch_fill never does. ERR_OS when memory is short. */
+/* Allocates for the bound above, so that batch_fill never does. ERR_CONFIG when it
+ * passes 2^31 rows. */
 Status batch_open(Batch **out, const Dataset *d, int64_t batch_size);
 void batch_close(Batch *b);
 

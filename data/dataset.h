@@ -32,7 +32,14 @@ typedef struct Tokenizer Tokenizer;       /* data/tokenizer/tokenizer.h */
 typedef struct ChatTemplate ChatTemplate; /* data/template.h */
 
 typedef enum DatasetKind { DATASET_SFT, DATASET_PREFERENCE, DATASET_PROMPT } DatasetKind;
-typedef enum OnBadRow { ON_BAD_ROW_ERROR, ON_BAD_ROW_SKIP } OnBadRow;
+typedef enum DatasetBadRow { DATASET_BAD_ERROR, DATASET_BAD_SKIP } DatasetBadRow;
+/* How a plain text file becomes rows (`sample_by` of the datasets library). Blank ones are no rows.
+ */
+typedef enum DatasetTextBy {
+    DATASET_TEXT_LINE,
+    DATASET_TEXT_PARAGRAPH, /* separated by blank lines */
+    DATASET_TEXT_DOCUMENT,  /* the whole file */
+} DatasetTextBy;
 
 /* A question that the data may answer itself. */
 typedef enum DatasetTri { DATASET_NULL = -1, DATASET_FALSE = 0, DATASET_TRUE = 1 } DatasetTri;
@@ -50,7 +57,8 @@ typedef struct DatasetSource {
     const char
         *format;       /* a name of dataset_format_names(); NULL or "auto": told by the first row */
     const char *split; /* which file of a folder; NULL: "train" */
-    const DatasetColumn *columns; /* [n_columns] */
+    const DatasetColumn *columns; /* [n_columns]; columns named #1, #2, ... tell that a CSV or TSV
+                                     file has no header line */
     int64_t n_columns;
     double weight; /* times each row is seen in an epoch: 1 (and 0, unset) once, 0.5 half of the
                       rows (chosen by the seed), 2 each row twice */
@@ -66,24 +74,26 @@ typedef struct DatasetOptions {
     DatasetKind kind;
     const DatasetSource *sources; /* [n_sources] */
     int64_t n_sources;
+    const char *root; /* NULL, or where a relative path is looked for after the working folder */
 
     const Tokenizer *tokenizer;
     const ChatTemplate *chat_template; /* NULL: conversational rows are an error that says so */
     bool parse_special;                /* strings of special tokens inside messages become tokens */
 
     int64_t max_length;              /* tokens; 0: no limit. SFT truncates, the others drop */
+    bool truncation_keep_end;        /* truncation_mode: keep_end */
     DatasetTri completion_only_loss; /* null: true where rows have a prompt and a completion */
     bool assistant_only_loss;        /* loss on the template's {% generation %} spans only */
     bool append_eos;                 /* default true; prompts never get one */
     const char *eos_token;           /* NULL: the tokenizer's */
     const char *dataset_text_field;  /* "text" */
-    bool text_documents;             /* a plain text file is one document, not a row a line */
+    DatasetTextBy text_by;
 
     bool packing;
     PackStrategy packing_strategy; /* bfd */
     int64_t packing_batch_size;    /* rows packed together; 0: TRL's 1000 */
 
-    OnBadRow on_bad_row;
+    DatasetBadRow on_bad_row;
     double max_bad_fraction; /* with skip: more bad rows than this share is an error; default 1 */
     uint64_t seed;           /* picks the rows of a fractional weight */
 } DatasetOptions;
@@ -112,7 +122,7 @@ typedef struct DatasetExample {
     /* SFT, and PROMPT (which has neither labels nor more than one sequence) */
     const int32_t *ids;       /* [n_ids] */
     const int32_t *labels;    /* [n_ids] unshifted as in TRL: the id itself, or ROWS_NO_TARGET */
-    const int64_t *seq_start; /* [n_seqs+1] where the packed sequences start in ids */
+    const int64_t *seq_start; /* [n_seqs+1] sequence q is ids[seq_start[q] - seq_start[0]] ... */
     int64_t n_ids, n_seqs;
     /* PREFERENCE */
     const int32_t *chosen, *rejected; /* [n_chosen], [n_rejected] */

@@ -1,11 +1,12 @@
 #include "data/pack.h"
 
 #include "core/check.h"
+#include "core/mem.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-static void *pack_calloc(int64_t n, size_t size) {
+static void *mem_zalloc((size_t)int64_t n, size_t size) {
     void *p = calloc((size_t)(n > 0 ? n : 1), size);
     CHECK(p, "out of memory for %lld entries of %zu bytes", (long long)n, size);
     return p;
@@ -25,18 +26,18 @@ typedef struct Bins {
 static void bins_init(Bins *b, int64_t max_length, int64_t most) {
     b->max_length = max_length;
     b->n = 0;
-    b->head = pack_calloc(max_length + 1, sizeof *b->head);
-    b->tail = pack_calloc(max_length + 1, sizeof *b->tail);
-    b->filled = pack_calloc(max_length / 64 + 1, sizeof *b->filled);
-    b->next = pack_calloc(most, sizeof *b->next);
+    b->head = mem_zalloc((size_t)(max_length + 1), sizeof *b->head);
+    b->tail = mem_zalloc((size_t)(max_length + 1), sizeof *b->tail);
+    b->filled = mem_zalloc((size_t)(max_length / 64 + 1), sizeof *b->filled);
+    b->next = mem_zalloc((size_t)most, sizeof *b->next);
     for (int64_t i = 0; i <= max_length; i++) b->head[i] = -1;
 }
 
 static void bins_free(Bins *b) {
-    free(b->head);
-    free(b->tail);
-    free(b->filled);
-    free(b->next);
+    mem_free(b->head);
+    mem_free(b->tail);
+    mem_free(b->filled);
+    mem_free(b->next);
 }
 
 static void bins_insert(Bins *b, int64_t bin, int64_t room) {
@@ -85,11 +86,11 @@ static int by_bin(const void *pa, const void *pb) {
 }
 
 /* Appends the bins of rows first .. first+n-1 to `out`, whose arrays are large enough. */
-static void pack_best_fit(Packing *out, bool split, int64_t max_length, const int64_t *lengths,
+static void pack_best_fit(PackPlan *out, bool split, int64_t max_length, const int64_t *lengths,
                           int64_t first, int64_t n) {
     int64_t most = 0;
     for (int64_t i = 0; i < n; i++) most += split ? lengths[first + i] / max_length + 1 : 1;
-    Sized *sized = pack_calloc(most, sizeof *sized);
+    Sized *sized = mem_zalloc((size_t)most, sizeof *sized);
     int64_t m = 0;
     for (int64_t i = first; i < first + n; i++) {
         if (!split && lengths[i] > max_length) out->n_cut++;
@@ -118,12 +119,12 @@ static void pack_best_fit(Packing *out, bool split, int64_t max_length, const in
         out->pieces[out->n_pieces++] = sized[k].piece;
     }
     bins_free(&bins);
-    free(sized);
+    mem_free(sized);
 }
 
 /* ---- wrapped ---- */
 
-static void pack_wrap(Packing *out, int64_t max_length, const int64_t *lengths, int64_t first,
+static void pack_wrap(PackPlan *out, int64_t max_length, const int64_t *lengths, int64_t first,
                       int64_t n) {
     int64_t room = 0;
     for (int64_t i = first; i < first + n; i++) {
@@ -142,8 +143,8 @@ static void pack_wrap(Packing *out, int64_t max_length, const int64_t *lengths, 
 
 /* ---- the public face ---- */
 
-void packing_plan(Packing *out, PackStrategy strategy, int64_t max_length, const int64_t *lengths,
-                  int64_t n, int64_t map_batch) {
+void pack_plan(PackPlan *out, PackStrategy strategy, int64_t max_length, const int64_t *lengths,
+               int64_t n, int64_t map_batch) {
     CHECK(max_length >= 1 && map_batch >= 1, "max_length %lld, map_batch %lld",
           (long long)max_length, (long long)map_batch);
     int64_t most =
@@ -152,8 +153,8 @@ void packing_plan(Packing *out, PackStrategy strategy, int64_t max_length, const
         CHECK(lengths[i] >= 0, "row %lld has length %lld", (long long)i, (long long)lengths[i]);
         most += lengths[i] / max_length + 2;
     }
-    *out = (Packing){.bin_start = pack_calloc(most + 1, sizeof(int64_t)),
-                     .pieces = pack_calloc(most, sizeof(PackPiece))};
+    *out = (PackPlan){.bin_start = mem_zalloc((size_t)(most + 1), sizeof(int64_t)),
+                      .pieces = mem_zalloc((size_t)most, sizeof(PackPiece))};
     for (int64_t first = 0; first < n; first += map_batch) {
         int64_t count = n - first < map_batch ? n - first : map_batch;
         switch (strategy) {
@@ -173,10 +174,10 @@ void packing_plan(Packing *out, PackStrategy strategy, int64_t max_length, const
     out->bin_start[out->n_bins] = out->n_pieces;
 }
 
-void packing_free(Packing *p) {
-    free(p->bin_start);
-    free(p->pieces);
-    *p = (Packing){0};
+void pack_free(PackPlan *p) {
+    mem_free(p->bin_start);
+    mem_free(p->pieces);
+    *p = (PackPlan){0};
 }
 
 bool pack_strategy_by_name(const char *name, PackStrategy *out) {

@@ -27,18 +27,18 @@ typedef struct PackPiece {
     int64_t first, length;
 } PackPiece;
 
-typedef struct Packing {
+typedef struct PackPlan {
     int64_t n_bins, n_pieces;
     int64_t *bin_start; /* [n_bins+1] first piece of each bin, in the order the bins were made */
     PackPiece *pieces;  /* [n_pieces] in their order inside the bins */
     int64_t n_cut;      /* rows that lost tokens (PACK_BFD only) */
-} Packing;
+} PackPlan;
 
 /* lengths: [n] tokens of each row, zero allowed (such rows vanish). max_length >= 1; map_batch
- * >= 1. The caller frees with packing_free. */
-void packing_plan(Packing *out, PackStrategy strategy, int64_t max_length, const int64_t *lengths,
-                  int64_t n, int64_t map_batch);
-void packing_free(Packing *p);
+ * >= 1. The caller frees with pack_free. */
+void pack_plan(PackPlan *out, PackStrategy strategy, int64_t max_length, const int64_t *lengths,
+               int64_t n, int64_t map_batch);
+void pack_free(PackPlan *p);
 
 /* "bfd", "bfd_split" (also TRL's older "bfd-requeue"), "wrapped"; false when unknown. */
 bool pack_strategy_by_name(const char *name, PackStrategy *out);
