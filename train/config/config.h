@@ -102,18 +102,18 @@ typedef struct DatasetList {
     size_t n;
 } DatasetList;
 
-typedef enum Packing { PACKING_BFD, PACKING_BFD_SPLIT, PACKING_WRAPPED } Packing;
+typedef enum PackingKind { PACKING_BFD, PACKING_BFD_SPLIT, PACKING_WRAPPED } PackingKind;
 typedef enum Truncation { TRUNCATE_KEEP_START, TRUNCATE_KEEP_END } Truncation;
-typedef enum OnBadRow { BAD_ROW_ERROR, BAD_ROW_SKIP } OnBadRow;
+typedef enum BadRowPolicy { BAD_ROW_ERROR, BAD_ROW_SKIP } BadRowPolicy;
 typedef struct DataConfig {
     DatasetList train, eval;
     char *root;
     int64_t max_length; /* null: no limit. SFT truncates, reward drops, PPO: longest prompt */
     Truncation truncation_mode;
     bool packing;
-    Packing packing_strategy;
+    PackingKind packing_strategy;
     Tri eval_packing; /* null: as packing (config_load resolves it; never TRI_NULL afterwards) */
-    OnBadRow on_bad_row;
+    BadRowPolicy on_bad_row;
     double max_bad_fraction;
     bool shuffle; /* false: file order */
     char *chat_template_path, *prompt_template, *dataset_text_field, *eos_token;
