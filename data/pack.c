@@ -3,14 +3,8 @@
 #include "core/check.h"
 #include "core/mem.h"
 
-#include <stdlib.h>
+#include <stdlib.h> /* qsort */
 #include <string.h>
-
-static void *mem_zalloc((size_t)int64_t n, size_t size) {
-    void *p = calloc((size_t)(n > 0 ? n : 1), size);
-    CHECK(p, "out of memory for %lld entries of %zu bytes", (long long)n, size);
-    return p;
-}
 
 /* ---- best fit decreasing ---- */
 
