@@ -1,4 +1,5 @@
-/* kl_control: the coefficient of the KL penalty, fixed or adaptive (Ziegler et al. 2019, section 2.2). */
+/* kl_control: the coefficient of the KL penalty, fixed or adaptive (Ziegler et al. 2019,
+ * section 2.2). */
 #ifndef HONE_PPO_KL_CONTROL_H
 #define HONE_PPO_KL_CONTROL_H
 

@@ -1,6 +1,6 @@
-/* ppo_loss: the clipped policy and value losses (Schulman et al. 2017, equation 7; value clipping as in
- * OpenAI's baselines and TRL). Token losses: what a token's gradient is depends on that token and on
- * constants alone, so they run inside the head's walk over its chunks (model/model.h).
+/* ppo_loss: the clipped policy and value losses (Schulman et al. 2017, equation 7; value clipping
+ * as in OpenAI's baselines and TRL). Token losses: what a token's gradient is depends on that token
+ * and on constants alone, so they run inside the head's walk over its chunks (model/model.h).
  */
 #ifndef HONE_PPO_PPO_LOSS_H
 #define HONE_PPO_PPO_LOSS_H
@@ -25,8 +25,8 @@ typedef struct PpoStats {
 
 /* One response token: ratio rho = exp(logp - old_logp),
  *   L = max(-A rho, -A clamp(rho, 1 - c, 1 + c)) * policy_scale;   returns dL/dlogp. */
-static inline double ppo_policy_loss(const PpoLossArgs *a, double logp, double old_logp, double advantage,
-                                     PpoStats *s) {
+static inline double ppo_policy_loss(const PpoLossArgs *a, double logp, double old_logp,
+                                     double advantage, PpoStats *s) {
     double delta = logp - old_logp;
     double ratio = exp(delta);
     double low = 1.0 - a->cliprange, high = 1.0 + a->cliprange;
@@ -45,8 +45,8 @@ static inline double ppo_policy_loss(const PpoLossArgs *a, double logp, double o
 
 /* One slot: V_c = clamp(V, V_old - c, V_old + c),
  *   L = vf_coef / 2 max((V - R)^2, (V_c - R)^2) * value_scale;     returns dL/dV. */
-static inline double ppo_value_loss(const PpoLossArgs *a, double value, double old_value, double ret,
-                                    PpoStats *s) {
+static inline double ppo_value_loss(const PpoLossArgs *a, double value, double old_value,
+                                    double ret, PpoStats *s) {
     double low = old_value - a->cliprange_value, high = old_value + a->cliprange_value;
     double bounded = value < low ? low : value > high ? high : value;
     double free_error = value - ret, clip_error = bounded - ret;

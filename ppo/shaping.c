@@ -3,14 +3,19 @@
 #include "core/check.h"
 
 #include <math.h>
+#include <stddef.h>
 
 double kl_estimate(KlForm kind, double logp, double ref_logp) {
     double r = ref_logp - logp;
     switch (kind) {
-    case KL_FORM_K1: return -r;
-    case KL_FORM_K3: return expm1(r) - r;
-    case KL_FORM_ABS: return fabs(r);
-    case KL_FORM_MSE: return 0.5 * r * r;
+    case KL_FORM_K1:
+        return -r;
+    case KL_FORM_K3:
+        return expm1(r) - r;
+    case KL_FORM_ABS:
+        return fabs(r);
+    case KL_FORM_MSE:
+        return 0.5 * r * r;
     }
     FAIL("KL estimator %d", (int)kind);
 }
@@ -19,8 +24,8 @@ static void moments_merge(ScoreMoments *m, const double *x, int64_t n) {
     Moments batch = moments_of(x, NULL, n, false);
     double total = m->count + (double)n;
     double delta = batch.mean - m->mean;
-    double squares = m->var * m->count + batch.var * (double)n +
-                     delta * delta * m->count * (double)n / total;
+    double squares =
+        m->var * m->count + batch.var * (double)n + delta * delta * m->count * (double)n / total;
     m->mean += delta * (double)n / total;
     m->var = squares / total;
     m->count = total;

@@ -15,7 +15,7 @@ Status trajectory_open(Trajectory **out, int64_t cap_rows, int64_t cap_slots) {
     t->start = calloc((size_t)cap_rows + 1, sizeof *t->start);
     t->score = calloc((size_t)cap_rows + 1, sizeof *t->score);
     t->has_token = calloc(slots, sizeof *t->has_token);
-    double **arrays[] = {&t->logp, &t->ref_logp,  &t->value, &t->kl,
+    double **arrays[] = {&t->logp,   &t->ref_logp,  &t->value, &t->kl,
                          &t->reward, &t->advantage, &t->ret};
     bool ok = t->start && t->score && t->has_token;
     for (size_t i = 0; i < sizeof arrays / sizeof *arrays; i++) {
