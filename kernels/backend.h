@@ -9,8 +9,8 @@ typedef struct Backend {
     DType real;
     bool is_host; /* device memory is host memory */
     const Ops *ops;
-    Status (*open)(Dev *dev);  /* sets dev->isa and dev->state; may be NULL */
-    void (*close)(Dev *dev);   /* may be NULL */
+    Status (*open)(Dev *dev);  /* sets dev->isa and dev->state, may choose another dev->ops; may be NULL */
+    void (*close)(Dev *dev);   /* also after a failed open; may be NULL */
 } Backend;
 
 struct Dev {
@@ -27,6 +27,9 @@ struct Dev {
 extern const Backend ref_backend;   /* kernels/ref, REF_BITS=32 */
 extern const Backend ref64_backend; /* kernels/ref, REF_BITS=64 */
 extern const Backend cpu_backend;   /* kernels/cpu */
+
+/* What dev_open does once it has found the backend by name. */
+Status dev_open_backend(Dev **out, const Backend *backend, int threads);
 
 /* Records a device error; the first one stays. */
 void dev_fail(Dev *dev, Status code, const char *fmt, ...) __attribute__((format(printf, 3, 4)));

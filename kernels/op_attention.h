@@ -10,6 +10,7 @@
 #include "kernels/op_elementwise.h"
 
 #define ATTN_BLOCK 64
+#define ATTN_DROPOUT_KEYS ((int64_t)1 << 20)
 
 typedef struct AttnArgs {
     int64_t n_heads;    /* H query heads */
@@ -18,13 +19,14 @@ typedef struct AttnArgs {
     double scale;       /* of q.k, usually 1/sqrt(D) */
     int64_t window;     /* keys seen back, the row itself included; 0: all */
     double soft_cap;    /* c tanh(s/c) on scaled scores; 0: none */
-    DropoutKey dropout; /* on probabilities; p = 0: none. Block index of the mask: h * 2^18 + key_position/4;
-                           so at most 64 heads and 2^20 keys with dropout */
+    DropoutKey dropout; /* on probabilities; p = 0: none. Column of the mask, at the query's position:
+                           head * ATTN_DROPOUT_KEYS + key position (dropout_keeps); so at most 64
+                           heads and 2^20 keys with dropout */
 } AttnArgs;
 
 /* out[N,H*D], lse[N,H] (log of the softmax denominator, natural, of scaled scores)
  *   <- q[N,H*D], k[N,K*D], v[N,K*D], seq_start [S+1] i32, seq_ids [S] i64 (dropout only; may be none).
- * slopes [H] real or none: ALiBi, adds slope * (key_pos - query_pos) to scaled scores. */
+ * slopes [H] real or none: ALiBi, adds slope * (key_pos - query_pos) to scaled, capped scores. */
 void op_attn_fwd(Dev *dev, Tensor out, Tensor lse, Tensor q, Tensor k, Tensor v, Tensor seq_start,
                  Tensor seq_ids, Tensor slopes, AttnArgs args);
 /* dq, dk, dv are written (not added). Deterministic: fixed order over queries for dk, dv. */

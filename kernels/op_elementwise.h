@@ -36,22 +36,21 @@ void op_gated_fwd(Dev *dev, Tensor y, Tensor gate, Tensor up, ActKind kind);
 void op_gated_bwd(Dev *dev, Tensor dgate, Tensor dup, Tensor dy, Tensor gate, Tensor up, ActKind kind);
 
 /* Dropout's mask is a function of (seed, step, sequence's global row id, position, column, site), never
- * of where the row stands in the pass; recomputation draws it again. Element (row i, column c) is kept when
- *   rng_uniform(word c%4 of rng_block(seed, rng_subsequence(RNG_DROPOUT, seq_id[i]),
- *                                     rng_offset(step, site << 20 | position...)) ) >= p:
- * the exact counter is dropout_counter() below. Kept values are scaled by 1/(1-p). */
+ * of where the row stands in the pass; recomputation draws it again. Kept values are scaled by 1/(1-p). */
 typedef struct DropoutKey {
     double p;      /* probability of dropping; 0: op is a copy */
-    uint64_t seed; /* */
+    uint64_t seed; /* of the run */
     uint64_t step; /* optimizer step */
     uint32_t site; /* which dropout of which layer: unique in the model, < 2^16 */
 } DropoutKey;
 
-/* (subsequence, offset) of the block that holds columns 4b .. 4b+3 of a row:
+/* Four columns share one rng_block(seed, subsequence, offset); column c of a row is kept when
+ *   rng_uniform(word c % 4 of block b = c / 4) >= p,
  *   subsequence = RNG_DROPOUT << 56 | (seq_id mod 2^24) << 32 | step mod 2^32
  *   offset      = site << 48 | position << 24 | b           (position < 2^24, b < 2^24) */
 uint64_t dropout_subsequence(DropoutKey key, int64_t seq_id);
 uint64_t dropout_offset(DropoutKey key, int32_t position, int64_t block);
+bool dropout_keeps(DropoutKey key, int64_t seq_id, int32_t position, int64_t column);
 
 /* y = mask(x) / (1-p); y may be x. row_seq [N] i64: sequence id of each row; positions [N] i32. The backward is the
  * same op on dy. */

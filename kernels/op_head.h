@@ -24,10 +24,12 @@ void op_logp_fwd(Dev *dev, Tensor logp, Tensor entropy, Tensor lse, Tensor argma
 void op_logp_bwd(Dev *dev, Tensor logits, Tensor lse, Tensor entropy, Tensor targets, Tensor dlogp, Tensor dentropy,
                  LogpArgs args);
 
-/* Sampling. Per row r: tempered z = logits/temperature[r]; temperature 0 is greedy (first maximum). top_k[r] > 0 keeps
+/* Sampling. Per row r: tempered z = logits * (1/temperature[r]), as op_logp_fwd has it; temperature 0 is greedy (first maximum). top_k[r] > 0 keeps
  * the k largest (ties: lower id first), then top_p[r] < 1 keeps the smallest set of the most probable whose sum reaches top_p
  * (of what top_k left, renormalised). The token is the first kept one, in id order and blocks of SAMPLE_BLOCK ids, whose
- * prefix sum of exp(z - max) exceeds u[r] * total. Sums are in f32 (ref64: f64), in id order inside a block, then block after block.
+ * prefix sum of exp(z - max) exceeds u[r] * total. Sums are in real: in id order inside a block from 0, then block after
+ * block; a prefix is the sum of the whole blocks before plus the sum inside its own. Where rounding leaves none, the
+ * last kept one.
  *   token[R] i32; logp[R] real: untempered-or-tempered log-prob of the token under the FULL softmax at the
  *   temperature (the greedy row: at temperature 1). logp may be none. */
 #define SAMPLE_BLOCK 1024

@@ -1,0 +1,161 @@
+#include "kernels/ref/ref_real.h"
+
+#include <stdlib.h>
+
+/* z of one logit: c tanh(logit/c), then over the temperature. */
+static real tempered(real logit, const LogpArgs *args) {
+    real cap = (real)args->soft_cap;
+    real z = args->soft_cap > 0 ? cap * tanh(logit / cap) : logit;
+    return z * (real)args->inv_temperature;
+}
+
+static int64_t first_max(const real *logits, int64_t vocab) {
+    int64_t best = 0;
+    for (int64_t v = 1; v < vocab; v++)
+        if (logits[v] > logits[best]) best = v;
+    return best;
+}
+
+/* log sum exp of z. Both curves of `tempered` rise, so the largest logit has the largest z. */
+static real log_sum_exp(const real *logits, int64_t vocab, const LogpArgs *args) {
+    real max = tempered(logits[first_max(logits, vocab)], args), sum = 0;
+    for (int64_t v = 0; v < vocab; v++) sum += exp(tempered(logits[v], args) - max);
+    return max + log(sum);
+}
+
+void REF(logp_fwd)(Dev *dev, Tensor logp, Tensor entropy, Tensor lse, Tensor argmax, Tensor logits,
+                   Tensor targets, LogpArgs args) {
+    (void)dev;
+    int64_t vocab = logits.shape[1];
+    for (int64_t r = 0; r < logits.shape[0]; r++) {
+        const real *logit = row(logits, r);
+        real row_lse = log_sum_exp(logit, vocab, &args);
+        reals(lse)[r] = row_lse;
+        reals(logp)[r] = tempered(logit[ints(targets)[r]], &args) - row_lse;
+        if (!tensor_is_none(entropy)) {
+            real sum = 0; /* of -p log p, all terms of one sign */
+            for (int64_t v = 0; v < vocab; v++) {
+                real log_p = tempered(logit[v], &args) - row_lse;
+                sum -= exp(log_p) * log_p;
+            }
+            reals(entropy)[r] = sum;
+        }
+        if (!tensor_is_none(argmax)) ((int32_t *)argmax.data)[r] = (int32_t)first_max(logit, vocab);
+    }
+}
+
+/* dz[v] of the header, then dz/dlogit = inv_temperature (1 - tanh^2(logit/c)).
+ * The entropy's term: H = -sum p log p, dp[u]/dz[v] = p[u] (1[u=v] - p[v]), hence dH/dz[v] = -p[v]
+ * (log p[v] + H). */
+void REF(logp_bwd)(Dev *dev, Tensor logits, Tensor lse, Tensor entropy, Tensor targets,
+                   Tensor dlogp, Tensor dentropy, LogpArgs args) {
+    (void)dev;
+    for (int64_t r = 0; r < logits.shape[0]; r++) {
+        for (int64_t v = 0; v < logits.shape[1]; v++) {
+            real logit = row(logits, r)[v];
+            real log_p = tempered(logit, &args) - reals(lse)[r];
+            real p = exp(log_p);
+            real hit = v == ints(targets)[r] ? 1 : 0;
+            real dz = reals(dlogp)[r] * (hit - p);
+            if (!tensor_is_none(dentropy))
+                dz -= reals(dentropy)[r] * p * (log_p + reals(entropy)[r]);
+            real slope = (real)args.inv_temperature;
+            if (args.soft_cap > 0) {
+                real t = tanh(logit / (real)args.soft_cap);
+                slope *= 1 - t * t;
+            }
+            row(logits, r)[v] = dz * slope;
+        }
+    }
+}
+
+/* A token and its weight exp(z - max). */
+typedef struct Choice {
+    real weight;
+    int32_t id;
+} Choice;
+
+/* The most probable first; ties: lower id first. */
+static int by_weight(const void *a, const void *b) {
+    const Choice *x = a, *y = b;
+    if (x->weight != y->weight) return x->weight > y->weight ? -1 : 1;
+    return x->id < y->id ? -1 : x->id > y->id;
+}
+
+/* Sets the weight of every token outside top_k and top_p to 0. sorted [V]: scratch. */
+static void restrict_weights(real *weights, Choice *sorted, int64_t vocab, int32_t top_k,
+                             double top_p) {
+    for (int64_t v = 0; v < vocab; v++)
+        sorted[v] = (Choice){.weight = weights[v], .id = (int32_t)v};
+    qsort(sorted, (size_t)vocab, sizeof *sorted, by_weight);
+    int64_t kept = top_k > 0 && top_k < vocab ? top_k : vocab;
+    if (top_p < 1) {
+        real total = 0, sum = 0;
+        for (int64_t i = 0; i < kept; i++) total += sorted[i].weight;
+        int64_t needed = 0;
+        while (needed < kept && (needed == 0 || sum < (real)top_p * total))
+            sum += sorted[needed++].weight;
+        kept = needed;
+    }
+    for (int64_t i = kept; i < vocab; i++) weights[sorted[i].id] = 0;
+}
+
+/* The first token whose prefix sum exceeds u * total: a prefix is the sum of the whole blocks
+ * before, plus the sum inside its own. Where rounding leaves none, the last one that has a weight.
+ */
+static int64_t pick(const real *weights, int64_t vocab, float u) {
+    real total = 0;
+    for (int64_t first = 0; first < vocab; first += SAMPLE_BLOCK) {
+        real inside = 0;
+        for (int64_t v = first; v < vocab && v < first + SAMPLE_BLOCK; v++) inside += weights[v];
+        total += inside;
+    }
+    real before = 0;
+    int64_t last = 0;
+    for (int64_t first = 0; first < vocab; first += SAMPLE_BLOCK) {
+        real inside = 0;
+        for (int64_t v = first; v < vocab && v < first + SAMPLE_BLOCK; v++) {
+            inside += weights[v];
+            if (weights[v] > 0) last = v;
+            if (weights[v] > 0 && before + inside > (real)u * total) return v;
+        }
+        before += inside;
+    }
+    return last;
+}
+
+/* weights [V], sorted [V]: scratch. */
+static int64_t sample_row(const real *logits, int64_t vocab, const SampleArgs *args, int64_t r,
+                          real *weights, Choice *sorted) {
+    int64_t best = first_max(logits, vocab);
+    if (args->temperature[r] <= 0) return best;
+    LogpArgs temper = {.inv_temperature = 1 / args->temperature[r]};
+    real max = tempered(logits[best], &temper);
+    for (int64_t v = 0; v < vocab; v++) weights[v] = exp(tempered(logits[v], &temper) - max);
+    if (args->top_k[r] > 0 || args->top_p[r] < 1)
+        restrict_weights(weights, sorted, vocab, args->top_k[r], args->top_p[r]);
+    return pick(weights, vocab, args->u[r]);
+}
+
+void REF(sample)(Dev *dev, Tensor token, Tensor logp, Tensor logits, SampleArgs args) {
+    int64_t vocab = logits.shape[1];
+    real *weights = malloc((size_t)vocab * sizeof *weights);
+    Choice *sorted = malloc((size_t)vocab * sizeof *sorted);
+    if (!weights || !sorted) {
+        dev_fail(dev, ERR_OS, "out of memory: sampling from %lld tokens", (long long)vocab);
+        goto out;
+    }
+    for (int64_t r = 0; r < logits.shape[0]; r++) {
+        const real *logit = row(logits, r);
+        int64_t chosen = sample_row(logit, vocab, &args, r, weights, sorted);
+        ((int32_t *)token.data)[r] = (int32_t)chosen;
+        if (!tensor_is_none(logp)) {
+            double temperature = args.temperature[r];
+            LogpArgs full = {.inv_temperature = temperature > 0 ? 1 / temperature : 1};
+            reals(logp)[r] = tempered(logit[chosen], &full) - log_sum_exp(logit, vocab, &full);
+        }
+    }
+out:
+    free(sorted);
+    free(weights);
+}
