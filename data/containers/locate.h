@@ -1,0 +1,15 @@
+/* locate: from what a user calls his data to the files that hold it. */
+#ifndef HONE_DATA_CONTAINERS_LOCATE_H
+#define HONE_DATA_CONTAINERS_LOCATE_H
+
+#include "core/file.h"
+#include "core/status.h"
+
+/* `path` is a file, a glob, or a folder of which the files of `split` (NULL: "train") are taken:
+ * those called <split>.*, <split>-* or <split>_*, in the folder itself or its `data/`, else all of
+ * `<split>/`. A relative path is looked for in the working folder, then below `root` (or NULL),
+ * then as the id of a data set in the Hugging Face cache. Sorted by bytes; at least one. ERR_INPUT,
+ * with what to do. */
+Status locate_files(FileList *out, const char *path, const char *split, const char *root);
+
+#endif
