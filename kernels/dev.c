@@ -1,6 +1,7 @@
 #include "kernels/dev.h"
 
 #include "core/check.h"
+#include "core/mem.h"
 #include "core/threads.h"
 #include "kernels/backend.h"
 
@@ -29,8 +30,7 @@ static const char *first_hole(const Ops *ops) {
 
 Status dev_open_backend(Dev **out, const Backend *backend, int threads) {
     *out = NULL;
-    Dev *dev = calloc(1, sizeof *dev);
-    if (!dev) return status_fail(ERR_OS, "out of memory: %zu bytes for a device", sizeof *dev);
+    Dev *dev = mem_zalloc(1, sizeof *dev);
     Status st = OK;
     dev->backend = backend;
     dev->ops = backend->ops;
@@ -60,7 +60,7 @@ Status dev_open(Dev **out, const char *name, int threads) {
 void dev_close(Dev *dev) {
     if (!dev) return;
     if (dev->backend->close) dev->backend->close(dev);
-    free(dev);
+    mem_free(dev);
 }
 
 const char *dev_name(const Dev *dev) {

@@ -1,3 +1,4 @@
+#include "core/mem.h"
 #include "kernels/ref/ref_real.h"
 
 #include <stdlib.h>
@@ -138,24 +139,19 @@ static int64_t sample_row(const real *logits, int64_t vocab, const SampleArgs *a
 }
 
 void REF(sample)(Dev *dev, Tensor token, Tensor logp, Tensor logits, SampleArgs args) {
+    (void)dev;
     int64_t vocab = logits.shape[1];
-    real *weights = malloc((size_t)vocab * sizeof *weights);
-    Choice *sorted = malloc((size_t)vocab * sizeof *sorted);
-    if (!weights || !sorted) {
-        dev_fail(dev, ERR_OS, "out of memory: sampling from %lld tokens", (long long)vocab);
-        goto out;
-    }
+    real *weights = mem_alloc((size_t)vocab * sizeof *weights);
+    Choice *sorted = mem_alloc((size_t)vocab * sizeof *sorted);
     for (int64_t r = 0; r < logits.shape[0]; r++) {
         const real *logit = row(logits, r);
         int64_t chosen = sample_row(logit, vocab, &args, r, weights, sorted);
         ((int32_t *)token.data)[r] = (int32_t)chosen;
-        if (!tensor_is_none(logp)) {
-            double temperature = args.temperature[r];
-            LogpArgs full = {.inv_temperature = temperature > 0 ? 1 / temperature : 1};
-            reals(logp)[r] = tempered(logit[chosen], &full) - log_sum_exp(logit, vocab, &full);
-        }
+        if (tensor_is_none(logp)) continue;
+        double temperature = args.temperature[r];
+        LogpArgs full = {.inv_temperature = temperature > 0 ? 1 / temperature : 1};
+        reals(logp)[r] = tempered(logit[chosen], &full) - log_sum_exp(logit, vocab, &full);
     }
-out:
-    free(sorted);
-    free(weights);
+    mem_free(sorted);
+    mem_free(weights);
 }
