@@ -5,7 +5,7 @@
  *     optim_register(optim, state);                   // parameters, m, v and the step go into
  * checkpoints
  *     ... gradients of one whole optimizer step have accumulated in Param.grad ...
- *     TRY(optim_step(optim, lr, &stats));             // norm, clip, update, gradients cleared
+ *     optim_step(optim, lr, &stats);                  // norm, clip, update, gradients cleared
  *
  * Formula: torch.optim.AdamW (kernels/op_optim.h), preceded by torch.nn.utils.clip_grad_norm_:
  * norm = sqrt(sum of squares over all groups), factor = min(1, max_grad_norm / (norm + 1e-6)).
@@ -16,6 +16,7 @@
 #define HONE_TRAIN_OPTIM_H
 
 #include "model/model.h"
+#include "train/config/config.h"
 #include "train/state.h"
 
 typedef struct Optim Optim;
@@ -51,7 +52,7 @@ Status optim_open(Optim **out, Dev *dev, const OptimGroup *groups, int n_groups,
 void optim_close(Optim *o);
 
 /* Device memory of the moments, for the plan; the same before and after open. */
-size_t optim_bytes(Dev *dev, const OptimGroup *groups, int n_groups);
+size_t optim_bytes(const OptimGroup *groups, int n_groups);
 
 /* One update at rate `lr`; clears the gradients in any case. The caller tells the model that its
  * weights changed. Device errors: dev_check. */

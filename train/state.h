@@ -56,10 +56,11 @@ typedef struct StateItem {
 
 int64_t state_count(const State *s);
 const StateItem *state_at(const State *s, int64_t i);
-Tensor state_shape(const State *s,
-                   int64_t i); /* dtype and shape as they are now; data NULL for device memory */
-/* Into host memory of tensor_bytes(state_shape). */
-void state_read(const State *s, int64_t i, void *host);
+/* dtype and shape as they are now; no data. */
+Tensor state_shape(const State *s, int64_t i);
+/* The item in host memory. `*buffer` is the caller's to mem_free after use (NULL where the data
+ * could be shown as it is). */
+Tensor state_view(const State *s, int64_t i, void **buffer);
 /* `saved.data` is host memory; shapes of tensors and scalars must agree (CHECK: checkpoint.c
  * compares first). */
 Status state_write(State *s, int64_t i, Tensor saved);
