@@ -1,0 +1,26 @@
+/* locate: what a name in a config stands for on this machine. */
+#ifndef HONE_STAGE_LOCATE_H
+#define HONE_STAGE_LOCATE_H
+
+#include "core/status.h"
+
+/* A model: the folder of its weights, and the folder of an adapter over them. Free with
+ * model_place_free. */
+typedef struct ModelPlace {
+    char *base;    /* Hugging Face folder */
+    char *adapter; /* PEFT folder, or NULL */
+} ModelPlace;
+
+/* `name` is a Hugging Face folder, a PEFT folder (its adapter_config.json names the base), the run
+ * folder of an earlier stage (its final/ is taken), or a name that is no local path: looked up
+ * below `root` (may be NULL), then in the Hugging Face cache (HF_HOME, else ~/.cache/huggingface;
+ * hub/models--org--name/snapshots/<newest>). ERR_INPUT with the command that would fetch it when
+ * there is nothing. */
+Status locate_model(ModelPlace *out, const char *name, const char *root);
+void model_place_free(ModelPlace *p);
+
+/* A data set: a file, glob or folder as it is; else below `root`, then in the cache
+ * (hub/datasets--org--name). The caller mem_free's *out. */
+Status locate_data(char **out, const char *name, const char *root);
+
+#endif
