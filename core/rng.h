@@ -33,7 +33,7 @@ uint64_t rng_subsequence(RngPurpose purpose, uint64_t row);
 /* step in the high 32 bits, position in the low 32. */
 uint64_t rng_offset(uint64_t step, uint64_t position);
 
-/* In (0,1): ((x >> 8) + 0.5) * 2^-24. Exact in float. */
+/* ((x >> 8) + 0.5) * 2^-24, in (0,1]: never 0; at the upper end the float rounds to 1. */
 float rng_uniform(uint32_t x);
 /* Two independent standard normals from two words (Box-Muller, in double). */
 void rng_normal2(double out[2], uint32_t a, uint32_t b);

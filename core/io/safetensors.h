@@ -49,6 +49,9 @@ const char *safetensors_meta(const Safetensors *s, const char *key);            
 /* The entry as a view; CHECKs that its dtype is ours and its rank at most TENSOR_MAX_RANK. */
 Tensor safetensors_tensor(const SafetensorsEntry *e);
 
+/* The format's word for a dtype of ours: "BF16". */
+const char *safetensors_dtype_name(DType dtype);
+
 /* ---- writing
  * ------------------------------------------------------------------------------------- */
 
