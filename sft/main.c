@@ -1,8 +1,8 @@
-/* sft: supervised fine-tuning. YAML -> config -> run folder -> device -> tokenizer -> data -> model
- * -> optimizer
- * -> plan -> resume -> loop -> final evaluation -> export. */
+/* sft: supervised fine-tuning.
+ *
+ * YAML -> config -> run folder and lock -> device -> tokenizer -> data -> model -> optimizer ->
+ * memory plan -> resume -> loop -> final evaluation -> export: one call each, below. */
 #include "core/log.h"
-#include "core/progress.h"
 #include "core/stop.h"
 #include "sft/sft_program.h"
 

@@ -1,0 +1,104 @@
+#include "reward/reward_train.h"
+
+#include "core/mem.h"
+#include "core/progress.h"
+#include "core/stop.h"
+
+#include <string.h>
+
+void reward_buffers_open(RewardBuffers *b, int64_t max_rows, int64_t max_pairs) {
+    b->value = mem_zalloc((size_t)max_rows, sizeof(double));
+    b->dvalue = mem_zalloc((size_t)max_rows, sizeof(double));
+    b->chosen = mem_zalloc((size_t)max_pairs, sizeof(double));
+    b->rejected = mem_zalloc((size_t)max_pairs, sizeof(double));
+    b->dchosen = mem_zalloc((size_t)max_pairs, sizeof(double));
+    b->drejected = mem_zalloc((size_t)max_pairs, sizeof(double));
+}
+
+void reward_buffers_close(RewardBuffers *b) {
+    mem_free(b->value);
+    mem_free(b->dvalue);
+    mem_free(b->chosen);
+    mem_free(b->rejected);
+    mem_free(b->dchosen);
+    mem_free(b->drejected);
+    *b = (RewardBuffers){0};
+}
+
+/* The loss of a batch whose values are in b->value; fills dchosen and drejected. A score is read at
+ * the last token by length, never by id, so a pad that equals EOS cannot move it. */
+static void batch_loss(const RewardTrainer *t, const Batch *batch, double scale, RewardSums *sums) {
+    const RewardBuffers *b = &t->buffers;
+    int64_t n = batch->n_items;
+    for (int64_t i = 0; i < n; i++) {
+        b->chosen[i] = b->value[batch->last[i]];
+        b->rejected[i] = b->value[batch->last[n + i]];
+    }
+    reward_loss(b->dchosen, b->drejected, b->chosen, b->rejected, batch->margin, n, t->center,
+                scale, sums);
+}
+
+void reward_step(RewardTrainer *t, int64_t step, double lr, RewardStep *out) {
+    reward_sums_clear(&out->sums);
+    int64_t epoch, in_epoch;
+    batch_locate(&t->order, step, &epoch, &in_epoch);
+    BatchStep whole = batch_step(&t->order, t->data, epoch, in_epoch);
+    PassOptions options = t->options;
+    options.step = (uint64_t)step;
+    RewardBuffers *b = &t->buffers;
+    int64_t micros = batch_micros(&t->order, in_epoch);
+    for (int64_t micro = 0; micro < micros; micro++) {
+        batch_fill(t->batch, &t->order, t->data, epoch, in_epoch, micro);
+        const Batch *batch = t->batch;
+        if (batch->n_items == 0) continue;
+        PassOut values = {.value = b->value};
+        pass_forward(t->pass, &t->role, &batch->rows, &options, &values);
+        batch_loss(t, batch, 1.0 / (double)whole.n_items, &out->sums);
+        memset(b->dvalue, 0, (size_t)batch->rows.n_rows * sizeof *b->dvalue);
+        for (int64_t i = 0; i < batch->n_items; i++) {
+            b->dvalue[batch->last[i]] = b->dchosen[i];
+            b->dvalue[batch->last[batch->n_items + i]] = b->drejected[i];
+        }
+        PassGrad grad = {.dvalue = b->dvalue};
+        pass_backward(t->pass, &grad);
+    }
+    t->num_tokens += whole.n_tokens;
+    optim_step(t->optim, lr, &out->optim);
+}
+
+void reward_log_step(Metrics *m, const RewardTrainer *t, const RewardStep *s, double lr) {
+    const RewardSums *r = &s->sums;
+    metrics_mean(m, "loss", r->loss);
+    metrics_set(m, "grad_norm", s->optim.grad_norm);
+    metrics_set(m, "learning_rate", lr);
+    metrics_set(m, "num_tokens", (double)t->num_tokens);
+    metrics_sum(m, "accuracy", r->correct, r->pairs);
+    metrics_sum(m, "margin", r->margin, r->pairs);
+    metrics_mean(m, "min_reward", r->reward_min);
+    metrics_sum(m, "mean_reward", r->reward_sum, 2.0 * r->pairs);
+    metrics_mean(m, "max_reward", r->reward_max);
+}
+
+bool reward_evaluate(RewardSums *out, const RewardTrainer *t, const Dataset *data, Batch *batch,
+                     int64_t at_once) {
+    reward_sums_clear(out);
+    int64_t size = dataset_size(data);
+    int64_t *items = mem_zalloc((size_t)at_once, sizeof *items);
+    PassOptions options = {.temperature = 1.0};
+    PassOut values = {.value = t->buffers.value};
+    bool whole = true;
+    Progress progress;
+    progress_begin(&progress, "evaluation", "pairs", size, 0);
+    for (int64_t first = 0; first < size && whole; first += at_once) {
+        int64_t n = size - first < at_once ? size - first : at_once;
+        for (int64_t i = 0; i < n; i++) items[i] = first + i;
+        batch_fill_items(batch, data, 0, items, n);
+        pass_score(t->pass, &t->role, &batch->rows, &options, &values);
+        batch_loss(t, batch, 1.0 / (double)size, out);
+        progress_update(&progress, first + n, NULL);
+        whole = !stop_requested();
+    }
+    progress_end(&progress);
+    mem_free(items);
+    return whole;
+}
