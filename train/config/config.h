@@ -54,7 +54,7 @@ typedef struct RunConfig {
     char *output_dir, *run_name;
     char *resume_from; /* as written: auto, never or a folder */
     Resume resume;     /* resolved; RESUME_PATH: resume_from is the folder */
-    StrList report_to; /* tensorboard, wandb, ...; empty: none. metrics.jsonl is always written */
+    StrList report_to; /* empty: none. metrics.jsonl, TensorBoard and report.html come anyway */
     bool quiet;
 } RunConfig;
 
@@ -92,10 +92,12 @@ typedef struct PeftConfig {
 } PeftConfig;
 
 typedef struct DatasetConfig {
-    char *path, *format; /* format "auto": recognised */
-    char *split;         /* NULL: all of it. "train", "test": a file of that name in the folder */
-    PairList columns;    /* our name: their name */
-    double weight;       /* share of the mixture */
+    char *path, *format;                         /* format "auto": recognised */
+    char *split;                                 /* NULL: "train" where path is a folder */
+    PairList columns;                            /* our name: their name */
+    double weight;                               /* times each row is seen in an epoch */
+    char *prompt_template, *completion_template; /* "Q: {question}\\nA:"; NULL: the format's own */
+    char *name, *data_dir, *data_files; /* TRL's; resolved into path, programs do not read them */
 } DatasetConfig;
 typedef struct DatasetList {
     DatasetConfig *items;
@@ -116,7 +118,9 @@ typedef struct DataConfig {
     BadRowPolicy on_bad_row;
     double max_bad_fraction;
     bool shuffle; /* false: file order */
-    char *chat_template_path, *prompt_template, *dataset_text_field, *eos_token;
+    char *chat_template_path, *dataset_text_field, *eos_token;
+    char *dataset_test_split; /* resolved into `eval`; programs do not read it */
+    bool text_documents;      /* a plain text file is one document, not a row a line */
     bool parse_special;
 } DataConfig;
 

@@ -1,0 +1,258 @@
+#include "train/config/schema.h"
+
+#include "core/check.h"
+
+#include <stdio.h>
+#include <string.h>
+
+const Section SCHEMA[] = {
+    {"", "The run.", RUN_KEYS, &N_RUN_KEYS, ON_ALL},
+    {"model", "What is loaded.", MODEL_KEYS, &N_MODEL_KEYS, ON_ALL},
+    {"quantization", "How the frozen base is stored.", QUANTIZATION_KEYS, &N_QUANTIZATION_KEYS,
+     ON_ALL},
+    {"peft", "Training an adapter instead of the model.", PEFT_KEYS, &N_PEFT_KEYS, ON_ALL},
+    {"data", "What is learnt from.", DATA_KEYS, &N_DATA_KEYS, ON_ALL},
+    {"training", "How it is trained: names and defaults of TrainingArguments as TRL sets them.",
+     TRAINING_KEYS, &N_TRAINING_KEYS, ON_ALL},
+    {"sft", "Supervised fine-tuning.", SFT_KEYS, &N_SFT_KEYS, ON_SFT},
+    {"reward", "The reward model.", REWARD_KEYS, &N_REWARD_KEYS, ON_REWARD},
+    {"ppo", "PPO, with the classic trainer's options too.", PPO_KEYS, &N_PPO_KEYS, ON_PPO},
+};
+const size_t SCHEMA_SECTIONS = COUNT_OF(SCHEMA);
+
+size_t schema_keys(Stage stage, const Key *out[SCHEMA_MAX_KEYS]) {
+    size_t n = 0;
+    for (size_t s = 0; s < SCHEMA_SECTIONS; s++) {
+        for (size_t k = 0; on_stage(SCHEMA[s].stages, stage) && k < *SCHEMA[s].n_keys; k++) {
+            if (!on_stage(SCHEMA[s].keys[k].stages, stage)) continue;
+            CHECK(n + 1 < SCHEMA_MAX_KEYS, "the schema has more than %d keys", SCHEMA_MAX_KEYS - 1);
+            out[n++] = &SCHEMA[s].keys[k];
+        }
+    }
+    out[n] = NULL;
+    return n;
+}
+
+const char *schema_leaf(const char *path) {
+    const char *dot = strrchr(path, '.');
+    return dot ? dot + 1 : path;
+}
+
+const Key *schema_key(Stage stage, const char *path) {
+    const Key *keys[SCHEMA_MAX_KEYS];
+    schema_keys(stage, keys);
+    for (size_t i = 0; keys[i]; i++) {
+        if (strcmp(keys[i]->path, path) == 0) return keys[i];
+    }
+    return NULL;
+}
+
+/* Is `name` one of the comma-separated flat names? */
+static bool has_flat(const Key *key, const char *name) {
+    if (!key->flat) return false;
+    if (strcmp(key->flat, ".") == 0) return strcmp(schema_leaf(key->path), name) == 0;
+    size_t n = strlen(name);
+    for (const char *at = key->flat; at; at = strchr(at, ',') ? strchr(at, ',') + 1 : NULL) {
+        if (strncmp(at, name, n) == 0 && (at[n] == ',' || at[n] == '\0')) return true;
+    }
+    return false;
+}
+
+const Key *schema_flat(Stage stage, const char *name) {
+    const Key *keys[SCHEMA_MAX_KEYS];
+    schema_keys(stage, keys);
+    for (size_t i = 0; keys[i]; i++) {
+        if (has_flat(keys[i], name)) return keys[i];
+    }
+    return NULL;
+}
+
+const Alias *schema_alias(Stage stage, const char *flat) {
+    for (size_t i = 0; i < N_ALIASES; i++) {
+        if (on_stage(ALIASES[i].stages, stage) && strcmp(ALIASES[i].flat, flat) == 0) {
+            return &ALIASES[i];
+        }
+    }
+    return NULL;
+}
+
+const Neutral *schema_neutral(Stage stage, const char *path_or_flat) {
+    for (size_t i = 0; i < N_NEUTRALS; i++) {
+        const Neutral *x = &NEUTRALS[i];
+        if (on_stage(x->stages, stage) && (strcmp(x->path, path_or_flat) == 0 ||
+                                           strcmp(schema_leaf(x->path), path_or_flat) == 0)) {
+            return x;
+        }
+    }
+    return NULL;
+}
+
+const char *schema_other_stage(Stage stage, const char *name) {
+    for (Stage s = 0; s < STAGE_COUNT; s++) {
+        if (s == stage) continue;
+        if (schema_key(s, name) || schema_flat(s, name) || schema_alias(s, name) ||
+            schema_neutral(s, name) || schema_is_group(s, name)) {
+            return stage_name(s);
+        }
+    }
+    return NULL;
+}
+
+bool schema_is_group(Stage stage, const char *path) {
+    const Key *keys[SCHEMA_MAX_KEYS];
+    schema_keys(stage, keys);
+    size_t n = strlen(path);
+    for (size_t i = 0; keys[i]; i++) {
+        if (strncmp(keys[i]->path, path, n) == 0 && keys[i]->path[n] == '.') return true;
+    }
+    return false;
+}
+
+/* ---- choices ---- */
+
+int schema_choice(const char *choices, const char *value) {
+    int index = 0;
+    size_t n = strlen(value);
+    for (const char *at = choices;; at++) {
+        size_t len = strcspn(at, "=|");
+        if (len == n && strncmp(at, value, n) == 0) return index;
+        at += len;
+        if (*at == '\0') return -1;
+        if (*at == '|') index++;
+    }
+}
+
+void schema_choice_name(const char *choices, int i, char buf[64]) {
+    for (; i > 0; i--) choices = strchr(choices, '|') + 1;
+    snprintf(buf, 64, "%.*s", (int)strcspn(choices, "=|"), choices);
+}
+
+/* ---- did you mean ---- */
+
+static char folded(char c) {
+    if (c >= 'A' && c <= 'Z') return (char)(c - 'A' + 'a');
+    return c == '-' ? '_' : c;
+}
+
+static int min3(int a, int b, int c) {
+    int m = a < b ? a : b;
+    return m < c ? m : c;
+}
+
+#define NAME_MAX_LEN 64
+
+/* Letters inserted, left out, changed or swapped with their neighbour ("optimal string alignment").
+ * Case and - against _ do not count. */
+static int edit_distance(const char *a, const char *b) {
+    int d[NAME_MAX_LEN + 1][NAME_MAX_LEN + 1];
+    int n = (int)strlen(a), m = (int)strlen(b);
+    if (n > NAME_MAX_LEN || m > NAME_MAX_LEN) return n + m;
+    for (int i = 0; i <= n; i++) d[i][0] = i;
+    for (int j = 0; j <= m; j++) d[0][j] = j;
+    for (int i = 1; i <= n; i++) {
+        for (int j = 1; j <= m; j++) {
+            char x = folded(a[i - 1]), y = folded(b[j - 1]);
+            d[i][j] = min3(d[i - 1][j] + 1, d[i][j - 1] + 1, d[i - 1][j - 1] + (x != y));
+            bool swapped = i > 1 && j > 1 && x == folded(b[j - 2]) && folded(a[i - 2]) == y;
+            if (swapped && d[i - 2][j - 2] + 1 < d[i][j]) d[i][j] = d[i - 2][j - 2] + 1;
+        }
+    }
+    return d[n][m];
+}
+
+typedef struct Guess {
+    const char *name; /* what was written */
+    int distance;     /* of the best so far */
+    size_t common;    /* its letters in common at the start: breaks ties */
+    char best[128];
+} Guess;
+
+static Guess guess_start(const char *name) {
+    size_t n = strlen(name);
+    return (Guess){.name = name, .distance = (n > 8 ? (int)n / 3 : 2) + 1};
+}
+
+/* `name` is compared, `shown` is what the message would say. */
+static void guess_try(Guess *g, const char *name, const char *shown) {
+    int d = edit_distance(g->name, name);
+    size_t common = 0;
+    while (g->name[common] && folded(g->name[common]) == folded(name[common])) common++;
+    bool better = d < g->distance || (d == g->distance && g->best[0] && common > g->common);
+    if (!better) return;
+    g->distance = d;
+    g->common = common;
+    snprintf(g->best, sizeof g->best, "%s", shown);
+}
+
+/* The component of `path` below `prefix`: ("ppo", "ppo.value.model") -> "value". */
+static bool child_of(const char *prefix, const char *path, char name[64], char shown[128]) {
+    size_t n = strlen(prefix);
+    if (n && (strncmp(path, prefix, n) != 0 || path[n] != '.')) return false;
+    const char *rest = n ? path + n + 1 : path;
+    int len = (int)strcspn(rest, ".");
+    snprintf(name, 64, "%.*s", len, rest);
+    snprintf(shown, 128, "%.*s", (int)(rest - path) + len, path);
+    return true;
+}
+
+static void guess_try_flat(Guess *g, const Key *key) {
+    if (!key->flat) return;
+    if (strcmp(key->flat, ".") == 0) {
+        guess_try(g, schema_leaf(key->path), schema_leaf(key->path));
+        return;
+    }
+    for (const char *at = key->flat;; at++) {
+        char name[64];
+        size_t len = strcspn(at, ",");
+        snprintf(name, sizeof name, "%.*s", (int)len, at);
+        guess_try(g, name, name);
+        at += len;
+        if (!*at) return;
+    }
+}
+
+static void guess_all_flat(Guess *g, Stage stage, const Key *const *keys) {
+    for (size_t i = 0; keys[i]; i++) guess_try_flat(g, keys[i]);
+    for (size_t i = 0; i < N_ALIASES; i++) {
+        if (on_stage(ALIASES[i].stages, stage)) guess_try(g, ALIASES[i].flat, ALIASES[i].flat);
+    }
+    guess_try(g, "include", "include");
+    guess_try(g, "env", "env");
+}
+
+bool schema_suggest(Stage stage, const char *prefix, const char *name, char out[128]) {
+    const Key *keys[SCHEMA_MAX_KEYS];
+    char child[64], shown[128];
+    schema_keys(stage, keys);
+    for (size_t i = 0; keys[i]; i++) { /* the right name in the wrong place */
+        if (strcmp(schema_leaf(keys[i]->path), name) != 0) continue;
+        snprintf(out, 128, "%s", keys[i]->path);
+        return true;
+    }
+    Guess g = guess_start(name);
+    for (size_t i = 0; keys[i]; i++) {
+        if (child_of(prefix, keys[i]->path, child, shown)) guess_try(&g, child, shown);
+    }
+    if (!*prefix) guess_all_flat(&g, stage, keys);
+    for (size_t i = 0; !g.best[0] && keys[i]; i++) {
+        guess_try(&g, schema_leaf(keys[i]->path), keys[i]->path);
+    }
+    for (size_t i = 0; !g.best[0] && i < N_NEUTRALS; i++) {
+        if (on_stage(NEUTRALS[i].stages, stage)) {
+            guess_try(&g, schema_leaf(NEUTRALS[i].path), schema_leaf(NEUTRALS[i].path));
+        }
+    }
+    snprintf(out, 128, "%s", g.best);
+    return g.best[0] != '\0';
+}
+
+bool schema_suggest_in(const Record *record, const char *name, char out[128]) {
+    Guess g = guess_start(name);
+    for (size_t i = 0; i < record->n_keys; i++) {
+        if (!(record->keys[i].flags & KEY_REST)) {
+            guess_try(&g, record->keys[i].path, record->keys[i].path);
+        }
+    }
+    snprintf(out, 128, "%s", g.best);
+    return g.best[0] != '\0';
+}
