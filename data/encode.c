@@ -67,16 +67,23 @@ static Status text_ids(const Work *w, TokenIds *ids, const Part *a, const Part *
     return place(w, st);
 }
 
-static void dump_messages(Str *out, const Json *a, const Json *b) {
-    str_append_char(out, '[');
-    const Json *lists[2] = {a, b};
-    for (int k = 0; k < 2; k++) {
-        for (int64_t i = 0; i < json_len(lists[k]); i++) {
-            if (out->len > 1) str_append(out, ", ");
-            json_dump(out, json_at(lists[k], i), 0);
-        }
-    }
-    str_append_char(out, ']');
+/* The messages a, then b, as one list of the caller's. */
+static Json *join_messages(const Json *a, const Json *b) {
+    Json *all = json_clone(a);
+    for (int64_t i = 0; i < json_len(b); i++) json_push(all, json_clone(json_at(b, i)));
+    return all;
+}
+
+/* `tools` may be a string that holds the list. *made is the caller's to free. */
+static Status read_tools(const Work *w, const Json **out, Json **made) {
+    *out = w->r->tools;
+    *made = NULL;
+    if (!json_is(*out, JSON_KIND_STRING)) return OK;
+    size_t n;
+    const char *text = json_str(*out, &n);
+    Status st = n == 0 ? OK : json_parse(made, text, n, "tools", 1);
+    *out = *made;
+    return st == OK ? OK : row_fail(w->v, "tools", "`tools` is no JSON: %s", status_message());
 }
 
 typedef enum TurnEnd { TURN_CLOSED, TURN_OPEN } TurnEnd; /* open: the model is to go on */
@@ -95,30 +102,22 @@ static Status render(const Work *w, TemplateText *out, const Json *a, const Json
                            "%s holds conversations, but there is no chat template: the tokenizer "
                            "has none; give one by `chat_template_path`",
                            container_path(w->v->container));
-    Str messages = {0}, tools = {0}, variables = {0};
-    dump_messages(&messages, a, b);
-    if (json_is(w->r->tools, JSON_KIND_STRING))
-        str_append(&tools, json_str(w->r->tools, NULL));
-    else if (w->r->tools)
-        json_dump(&tools, w->r->tools, 0);
-    if (w->r->variables) json_dump(&variables, w->r->variables, 0);
+    Json *joined = b ? join_messages(a, b) : NULL, *made = NULL;
+    const Json *tools;
     bool go_on = end == TURN_OPEN && ends_with_assistant(b ? b : a);
-    TemplateInput in = {.messages = str_text(&messages),
-                        .messages_n = messages.len,
-                        .tools = tools.len ? tools.data : NULL,
-                        .tools_n = tools.len,
-                        .variables = variables.len ? variables.data : NULL,
-                        .variables_n = variables.len,
+    Status st = read_tools(w, &tools, &made);
+    TemplateInput in = {.messages = joined ? joined : a,
+                        .tools = tools,
+                        .variables = w->r->variables,
                         .add_generation_prompt = end == TURN_OPEN && !go_on,
                         .continue_final_message = go_on,
                         .mask_assistant = mask};
-    Status st = template_render(o->chat_template, out, &in);
+    if (st == OK) st = place(w, template_render(o->chat_template, out, &in));
     for (size_t i = 0; st == OK && o->parse_special && i < out->n_segments; i++)
         out->segments[i].flags |= SEGMENT_SPECIAL;
-    str_free(&messages);
-    str_free(&tools);
-    str_free(&variables);
-    return place(w, st);
+    json_free(joined);
+    json_free(made);
+    return st;
 }
 
 /* The same as ids; `prompt` (or NULL) gets the text. */
@@ -378,15 +377,10 @@ static Status encode_prompt(const Work *w, Encoded *out, Record *r) {
     case RECORD_TEXT:
         TRY(prompt_part(w, out, &r->body, true));
         break;
-    case RECORD_IDS: {
+    case RECORD_IDS:
         TRY(list_ids(w, &out->ids, r->ids, "input_ids"));
-        TokenText text = {0};
-        Status st = tokenizer_decode(o->tokenizer, &text, out->ids.id, out->ids.n, 0);
-        if (st == OK) str_append_n(&out->prompt, text.data ? text.data : "", text.n);
-        token_text_free(&text);
-        TRY(place(w, st));
+        TRY(place(w, tokenizer_decode(o->tokenizer, &out->prompt, out->ids.id, out->ids.n, 0)));
         break;
-    }
     case RECORD_ID_PAIR:
         return row_fail(w->v, NULL,
                         "pairs of token ids hold no prompt; each row needs `prompt` or "

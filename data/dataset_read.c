@@ -1,0 +1,227 @@
+/* Files to units: each file in chunks of rows, the rows of a chunk in parallel, their results
+ * appended in order, so that nothing depends on the number of threads. */
+#include "core/check.h"
+#include "core/log.h"
+#include "core/mem.h"
+#include "data/containers/locate.h"
+#include "data/dataset_store.h"
+#include "data/encode.h"
+#include "data/formats/format.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define CHUNK 2048 /* rows in memory as trees at a time */
+
+/* What came of one row. The message is a copy: the status text belongs to the thread that failed.
+ */
+typedef struct Outcome {
+    Status status;
+    char *message;
+    Encoded encoded;
+    Str row; /* PROMPT: as one line of JSON */
+} Outcome;
+
+/* A file in work. */
+typedef struct Reading {
+    Dataset *d;
+    const DatasetOptions *options;
+    const DatasetSource *source;
+    const Container *container;
+    const Encoder *encoder;
+    const Format *format;
+    int32_t file;
+} Reading;
+
+static RowView view_of(const Reading *r, int64_t i, const Json *row) {
+    return (RowView){.container = r->container,
+                     .index = i,
+                     .row = row,
+                     .source = r->source,
+                     .text_field = r->options->dataset_text_field};
+}
+
+/* The caller json_free's *row, also on failure. */
+static Status parse_object(const Reading *r, int64_t i, Json **row) {
+    *row = NULL;
+    TRY(container_parse(row, r->container, i));
+    if (json_is(*row, JSON_KIND_OBJECT)) return OK;
+    RowView v = view_of(r, i, *row);
+    return row_fail(&v, NULL, "a row must be an object with named columns, not %s",
+                    json_kind_name(json_kind(*row)));
+}
+
+/* ---- the format ---- */
+
+/* The first row tells; where bad rows are skipped, the first that fits a format. */
+static Status choose_format(Reading *r) {
+    bool skip = r->options->on_bad_row == DATASET_BAD_SKIP;
+    Status first = OK;
+    char *message = NULL;
+    for (int64_t i = 0; i < container_rows(r->container); i++) {
+        Json *row;
+        Status st = parse_object(r, i, &row);
+        RowView v = view_of(r, i, row);
+        if (st == OK) st = format_find(&r->format, r->source->format, &v, r->options->kind);
+        json_free(row);
+        if (st == OK || !skip || st != ERR_DATA) {
+            mem_free(message);
+            return st;
+        }
+        if (!message) {
+            first = st;
+            message = mem_strdup(status_message());
+        }
+    }
+    if (message) status_fail(first, "%s", message);
+    mem_free(message);
+    return first;
+}
+
+static void log_format(const Reading *r) {
+    const char *note = "";
+    if (r->format->kind == DATASET_PREFERENCE && r->options->kind == DATASET_SFT)
+        note = ": of each pair the chosen answer is learnt";
+    if (r->format->kind == DATASET_SFT && r->options->kind == DATASET_PROMPT)
+        note = ": of each row the prompt is used";
+    log_info("%s: format %s%s", container_path(r->container), r->format->name, note);
+}
+
+/* ---- rows ---- */
+
+static Status encode_row(const Reading *r, int64_t i, Outcome *out) {
+    Json *row;
+    Record record = {0};
+    Status st = parse_object(r, i, &row);
+    RowView v = view_of(r, i, row);
+    if (st == OK) st = r->format->read(&v, &record);
+    if (st == OK) st = encode_record(&out->encoded, r->encoder, &v, &record);
+    if (st == OK && r->options->kind == DATASET_PROMPT) json_dump(&out->row, row, 0);
+    record_free(&record);
+    json_free(row);
+    return st;
+}
+
+static void outcome_free(Outcome *o) {
+    mem_free(o->message);
+    encoded_free(&o->encoded);
+    str_free(&o->row);
+    *o = (Outcome){0};
+}
+
+static void keep(const Reading *r, int64_t i, const Outcome *o) {
+    const Encoded *x = &o->encoded;
+    UnitOrigin origin = {r->file, container_row(r->container, i).line};
+    StoreSeq seqs[2] = {{x->ids.id, x->labels, (int64_t)x->ids.n},
+                        {x->rejected.id, NULL, (int64_t)x->rejected.n}};
+    bool prompt = r->options->kind == DATASET_PROMPT;
+    store_add(&r->d->store, seqs, r->options->kind == DATASET_PREFERENCE ? 2 : 1, origin, x->margin,
+              prompt ? str_text(&x->prompt) : NULL, prompt ? str_text(&o->row) : NULL);
+    r->d->has_margin |= x->has_margin;
+}
+
+/* Counts one row, and keeps it if it is to be kept. */
+static Status settle(const Reading *r, int64_t i, const Outcome *o) {
+    DatasetCounts *c = &r->d->counts;
+    c->rows++;
+    if (o->status != OK) {
+        if (o->status != ERR_DATA || r->options->on_bad_row == DATASET_BAD_ERROR)
+            return status_fail(o->status, "%s", o->message);
+        if (c->bad++ == 0) snprintf(c->first_bad, sizeof c->first_bad, "%s", o->message);
+        return OK;
+    }
+    switch (o->encoded.fate) {
+    case ENCODE_KEEP:
+        c->kept++;
+        c->truncated += o->encoded.truncated;
+        c->prefix_mismatch += o->encoded.prefix_mismatch;
+        keep(r, i, o);
+        return OK;
+    case ENCODE_OVER_LONG:
+        c->over_long++;
+        return OK;
+    case ENCODE_EMPTY:
+        c->empty++;
+        return OK;
+    case ENCODE_NO_LABEL:
+        c->no_label++;
+        return OK;
+    case ENCODE_IDENTICAL:
+        c->identical++;
+        return OK;
+    }
+    FAIL("fate %d", (int)o->encoded.fate);
+}
+
+static Status read_rows(const Reading *r) {
+    int64_t n = container_rows(r->container);
+    Outcome *outcomes = mem_zalloc(CHUNK, sizeof *outcomes);
+    Status st = OK;
+    for (int64_t first = 0; first < n && st == OK; first += CHUNK) {
+        int64_t count = n - first < CHUNK ? n - first : CHUNK;
+#pragma omp parallel for schedule(dynamic, 16)
+        for (int64_t k = 0; k < count; k++) {
+            Outcome *o = &outcomes[k];
+            o->status = encode_row(r, first + k, o);
+            if (o->status != OK) o->message = mem_strdup(status_message());
+        }
+        for (int64_t k = 0; k < count; k++) {
+            if (st == OK) st = settle(r, first + k, &outcomes[k]);
+            outcome_free(&outcomes[k]);
+        }
+    }
+    mem_free(outcomes);
+    return st;
+}
+
+/* ---- files and sources ---- */
+
+/* A column called #1, #2, ... tells that the table has no header line. */
+static bool has_no_header(const DatasetSource *s) {
+    for (int64_t i = 0; i < s->n_columns; i++)
+        if (s->columns[i].column[0] == '#') return true;
+    return false;
+}
+
+static Status read_file(Dataset *d, const DatasetOptions *o, const DatasetSource *source,
+                        const Encoder *encoder, const char *path) {
+    ContainerOptions how = {.text_by = o->text_by,
+                            .text_field = o->dataset_text_field,
+                            .no_header = has_no_header(source),
+                            .assume_text = str_equal(source->format, "text")};
+    Container *container;
+    TRY(container_open(&container, path, &how));
+    d->files = mem_realloc(d->files, (size_t)d->n_files + 1, sizeof *d->files);
+    d->files[d->n_files++] = mem_strdup(path);
+    Reading r = {.d = d,
+                 .options = o,
+                 .source = source,
+                 .container = container,
+                 .encoder = encoder,
+                 .file = d->n_files - 1};
+    Status st = OK;
+    if (container_rows(container) > 0) {
+        st = choose_format(&r);
+        if (st == OK) log_format(&r);
+        if (st == OK) st = read_rows(&r);
+    }
+    container_close(container);
+    return st;
+}
+
+Status dataset_read(Dataset *d, const DatasetOptions *o, int64_t *unit_end) {
+    Encoder encoder;
+    TRY(encoder_init(&encoder, o));
+    for (int64_t s = 0; s < o->n_sources; s++) {
+        const DatasetSource *source = &o->sources[s];
+        FileList files;
+        TRY(locate_files(&files, source->path, source->split, o->root));
+        Status st = OK;
+        for (size_t i = 0; i < files.count && st == OK; i++)
+            st = read_file(d, o, source, &encoder, files.names[i]);
+        file_list_free(&files);
+        if (st != OK) return st;
+        unit_end[s] = d->store.n_units;
+    }
+    return OK;
+}
