@@ -15,8 +15,9 @@
 /* A name in the order of its first use. count 0: nothing since the last row. */
 typedef struct Entry {
     char *name;
-    double sum, count;
-    double last; /* as last logged */
+    double sum, count;             /* since the last row */
+    double total_sum, total_count; /* of the whole run; means only */
+    double last;                   /* as last logged */
 } Entry;
 
 struct Metrics {
@@ -26,7 +27,7 @@ struct Metrics {
     Entry *entries;
     int n, cap;
     Str names;      /* for checkpoints: the names of what is state, a line each */
-    double *values; /* [n,2] sum and count of those */
+    double *values; /* [n,4] sum, count, total_sum, total_count of those */
 };
 
 Status metrics_open(Metrics **out, const char *folder, bool tensorboard) {
@@ -73,6 +74,8 @@ void metrics_sum(Metrics *m, const char *name, double sum, double count) {
     CHECK(e->count >= 0, "metric \"%s\" is set and averaged", name);
     e->sum += sum;
     e->count += count;
+    e->total_sum += sum;
+    e->total_count += count;
 }
 
 void metrics_mean(Metrics *m, const char *name, double value) {
@@ -84,6 +87,14 @@ void metrics_set(Metrics *m, const char *name, double value) {
     CHECK(e->count <= 0, "metric \"%s\" is set and averaged", name);
     e->sum = value;
     e->count = SET;
+}
+
+double metrics_total_mean(const Metrics *m, const char *name) {
+    for (int i = 0; i < m->n; i++) {
+        const Entry *e = &m->entries[i];
+        if (str_equal(e->name, name) && e->total_count > 0) return e->total_sum / e->total_count;
+    }
+    return NAN;
 }
 
 double metrics_last(const Metrics *m, const char *name) {
@@ -150,34 +161,44 @@ Status metrics_log(Metrics *m, int64_t step, double epoch) {
 
 /* ---- checkpoints --------------------------------------------------------------------------- */
 
+/* Clock readings are none of it; what evaluations logged has nothing to remember. */
+static bool is_state(const Entry *e) {
+    return !metrics_is_clock(e->name) && (e->count != 0 || e->total_count > 0);
+}
+
 static Tensor names_get(void *ctx) {
     Metrics *m = ctx;
     str_clear(&m->names);
     for (int i = 0; i < m->n; i++)
-        if (m->entries[i].count != 0 && !metrics_is_clock(m->entries[i].name))
-            str_printf(&m->names, "%s\n", m->entries[i].name);
+        if (is_state(&m->entries[i])) str_printf(&m->names, "%s\n", m->entries[i].name);
     str_reserve(&m->names, 1); /* so that there is an address when there are no names */
     return tensor_1d(m->names.data, DTYPE_U8, (int64_t)m->names.len);
 }
 
 static Tensor values_get(void *ctx) {
     Metrics *m = ctx;
-    m->values = mem_realloc(m->values, (size_t)(2 * m->n + 1), sizeof(double));
+    m->values = mem_realloc(m->values, (size_t)(4 * m->n + 1), sizeof(double));
     int64_t n = 0;
     for (int i = 0; i < m->n; i++) {
         const Entry *e = &m->entries[i];
-        if (e->count == 0 || metrics_is_clock(e->name)) continue;
-        m->values[2 * n] = e->sum;
-        m->values[2 * n++ + 1] = e->count;
+        if (!is_state(e)) continue;
+        double *row = m->values + 4 * n++;
+        row[0] = e->sum;
+        row[1] = e->count;
+        row[2] = e->total_sum;
+        row[3] = e->total_count;
     }
-    return tensor_2d(m->values, DTYPE_F64, n, 2);
+    return tensor_2d(m->values, DTYPE_F64, n, 4);
 }
 
 static Status names_set(void *ctx, Tensor saved) {
     Metrics *m = ctx;
     str_clear(&m->names);
     str_append_n(&m->names, saved.data, (size_t)saved.shape[0]);
-    for (int i = 0; i < m->n; i++) m->entries[i].sum = m->entries[i].count = 0;
+    for (int i = 0; i < m->n; i++) {
+        Entry *e = &m->entries[i];
+        e->sum = e->count = e->total_sum = e->total_count = 0;
+    }
     return OK;
 }
 
@@ -188,13 +209,15 @@ static Status values_set(void *ctx, Tensor saved) {
     const char *at = str_text(&m->names);
     for (int64_t i = 0; i < saved.shape[0]; i++) {
         const char *end = strchr(at, '\n');
-        if (end == NULL || saved.shape[1] != 2)
+        if (end == NULL || saved.shape[1] != 4)
             return status_fail(ERR_DATA, "metrics/values does not fit metrics/names");
         char *name = mem_strndup(at, (size_t)(end - at));
         Entry *e = entry_of(m, name);
         mem_free(name);
-        e->sum = values[2 * i];
-        e->count = values[2 * i + 1];
+        e->sum = values[4 * i];
+        e->count = values[4 * i + 1];
+        e->total_sum = values[4 * i + 2];
+        e->total_count = values[4 * i + 3];
         at = end + 1;
     }
     return OK;

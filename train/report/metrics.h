@@ -32,7 +32,9 @@ Status metrics_log(Metrics *m, int64_t step, double epoch);
 /* A row of its own, e.g. of an evaluation: step and epoch are put in front of `values`, an object
  * of numbers (borrowed). */
 Status metrics_log_row(Metrics *m, int64_t step, double epoch, const Json *values);
-/* The last logged value of a name in any row; NaN when there is none. */
+/* Mean of all values of the whole run; NaN when there is none. */
+double metrics_total_mean(const Metrics *m, const char *name);
+/* The last logged value of a name in any row of this process; NaN when there is none. */
 double metrics_last(const Metrics *m, const char *name);
 
 /* time/..., memory/..., eps, *_runtime, *_per_second */
