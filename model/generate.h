@@ -1,9 +1,9 @@
 /* generate: the one engine for rollouts, evaluation samples and chat.
  *
- * Continuous batching over a paged KV cache: up to max_batch rows run at a time, a finished row's place goes to the next
- * request. A row's tokens depend on its prompt, its settings, and its own RNG stream (seed, row_id, step),
- * never on its neighbours: token t of a row uses rng_block(seed, rng_subsequence(RNG_SAMPLE, row_id),
- * rng_offset(step, t)), word 0.
+ * Continuous batching over a paged KV cache: up to max_batch rows run at a time, a finished row's
+ * place goes to the next request. A row's tokens depend on its prompt, its settings, and its own
+ * RNG stream (seed, row_id, step), never on its neighbours: token t of a row uses rng_block(seed,
+ * rng_subsequence(RNG_SAMPLE, row_id), rng_offset(step, t)), word 0.
  */
 #ifndef HONE_MODEL_GENERATE_H
 #define HONE_MODEL_GENERATE_H
@@ -13,7 +13,7 @@
 typedef struct GenRequest {
     const int32_t *prompt; /* [n_prompt], n_prompt >= 1 */
     int64_t n_prompt;
-    int64_t row_id;         /* global row id */
+    int64_t row_id; /* global row id */
     int64_t max_new_tokens;
     double temperature; /* 0: greedy */
     double top_p;       /* 1: off */
@@ -21,7 +21,8 @@ typedef struct GenRequest {
 } GenRequest;
 
 typedef struct GenResult {
-    int32_t *tokens; /* [n] new tokens, the stop token included; owned by the engine until generate returns or the callback ends */
+    int32_t *tokens; /* [n] new tokens, the stop token included; owned by the engine until generate
+                        returns or the callback ends */
     double *logp;    /* [n] under the full softmax at the temperature (greedy: at temperature 1) */
     int64_t n;
     bool stopped; /* a stop token ended it; false: length */
@@ -31,11 +32,13 @@ typedef struct GenOptions {
     uint64_t seed, step;
     const int32_t *stop_ids;
     int n_stop_ids;
-    /* Called when request `index` is finished, in order of finishing; NULL allowed when on_token is set. */
+    /* Called when request `index` is finished, in order of finishing; NULL allowed when on_token is
+     * set. */
     void (*on_done)(void *ctx, int64_t index, const GenResult *result);
     /* Called for every token of every row (chat streams); NULL: not called. */
     void (*on_token)(void *ctx, int64_t index, int32_t token, double logp);
-    /* Polled between steps; true ends the run early with the unfinished rows dropped (they restart from their streams). */
+    /* Polled between steps; true ends the run early with the unfinished rows dropped (they restart
+     * from their streams). */
     bool (*should_stop)(void *ctx);
     void *ctx;
 } GenOptions;
@@ -47,13 +50,14 @@ typedef struct GenLimits {
     int64_t max_context; /* prompt + new tokens of a row */
 } GenLimits;
 
-/* Bytes of device memory that such a generator takes (KV pages, activations, packed copies of trainable weights). */
+/* Bytes of device memory that such a generator takes (KV pages, activations, packed copies of
+ * trainable weights). */
 size_t generator_measure(const Role *role, const GenLimits *limits);
 Status generator_open(Generator **out, const Role *role, const GenLimits *limits);
 void generator_close(Generator *g);
 
-/* Runs all requests. ERR_DATA when a prompt does not fit max_context; ERR_STOPPED when should_stop ended it. Reads the role's current
- * weights: trainable ones are packed anew at each call. */
+/* Runs all requests. ERR_DATA when a prompt does not fit max_context; ERR_STOPPED when should_stop
+ * ended it. Reads the role's current weights: trainable ones are packed anew at each call. */
 Status generate(Generator *g, const GenRequest *requests, int64_t n, const GenOptions *opt);
 
 #endif

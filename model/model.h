@@ -3,9 +3,10 @@
  *     Base      architecture and weights; frozen, or trainable (full fine-tuning); shared by roles
  *     Adapter   a named LoRA over one base; several live side by side
  *     Head      a scalar per token row: value head or reward score
- *     Role      { base, adapter or none, head or none }: what a pass runs. Policy, reference (the policy
- *               with its adapter off), value and reward of PPO are four Roles over as few bases as possible.
- *     Pass      the memory that one forward (and backward) needs; shared by all roles, planned at start
+ *     Role      { base, adapter or none, head or none }: what a pass runs. Policy, reference (the
+ * policy with its adapter off), value and reward of PPO are four Roles over as few bases as
+ * possible. Pass      the memory that one forward (and backward) needs; shared by all roles,
+ * planned at start
  *
  * Rows in (core/rows.h), numbers per row out. Gradients accumulate in the trainable tensors of the
  * role's base, adapter and head; params_zero_grad clears them.
@@ -17,14 +18,17 @@
 #include "core/status.h"
 #include "kernels/dev.h"
 
-/* ---- Parameters: one record per trainable tensor ------------------------------------------------- */
+/* ---- Parameters: one record per trainable tensor
+ * ------------------------------------------------- */
 
 typedef struct Param {
-    const char *name; /* as the ecosystem writes it: "model.layers.0.self_attn.q_proj.weight",
-                         "base_model.model...lora_A.weight", "score.weight", "v_head.summary.weight" */
-    Tensor value;     /* real */
-    Tensor grad;      /* real, same shape */
-    bool decay;       /* weight decay applies: matrices that are no norm weight, no bias (the Trainer's rule) */
+    const char
+        *name;    /* as the ecosystem writes it: "model.layers.0.self_attn.q_proj.weight",
+                     "base_model.model...lora_A.weight", "score.weight", "v_head.summary.weight" */
+    Tensor value; /* real */
+    Tensor grad;  /* real, same shape */
+    bool decay;   /* weight decay applies: matrices that are no norm weight, no bias (the Trainer's
+                     rule) */
 } Param;
 
 typedef struct ParamList {
@@ -36,18 +40,22 @@ void params_add(ParamList *list, Param p);
 void params_free(ParamList *list);
 void params_zero_grad(Dev *dev, const ParamList *list);
 int64_t params_count(const ParamList *list); /* scalars */
-/* After an optimizer step or a load changed trainable values: derived copies (packed weights) are stale. */
+/* After an optimizer step or a load changed trainable values: derived copies (packed weights) are
+ * stale. */
 
-/* ---- Base ------------------------------------------------------------------------------------------ */
+/* ---- Base
+ * ------------------------------------------------------------------------------------------ */
 
 typedef struct Base Base;
 
 typedef struct BaseOptions {
     const char *path;   /* Hugging Face folder; or NULL and */
-    const char *config; /* a config.json: random weights from `seed`, drawn as transformers does (normal, initializer_range) */
+    const char *config; /* a config.json: random weights from `seed`, drawn as transformers does
+                           (normal, initializer_range) */
     uint64_t seed;
-    DType dtype;    /* how frozen weights are stored (f32, bf16, f16); trainable ones are real */
-    bool trainable; /* full fine-tuning: every weight gets a gradient */
+    DType dtype;     /* how frozen weights are stored (f32, bf16, f16); trainable ones are real */
+    bool trainable;  /* full fine-tuning: every weight gets a gradient */
+    bool trunk_only; /* without lm_head: reward and value models, which ask for no log-probs */
 } BaseOptions;
 
 typedef struct BaseInfo {
@@ -58,7 +66,8 @@ typedef struct BaseInfo {
     int32_t bos_id, eos_id, pad_id; /* from config.json; -1 when absent */
 } BaseInfo;
 
-/* ERR_INPUT: missing file or shard; ERR_DATA: unknown architecture (named), shape that does not fit (tensor named). */
+/* ERR_INPUT: missing file or shard; ERR_DATA: unknown architecture (named), shape that does not fit
+ * (tensor named). */
 Status base_open(Base **out, Dev *dev, const BaseOptions *opt);
 /* An independent copy of the weights: TRL's full reference or value model; trainable or not. */
 Status base_clone(Base **out, const Base *from, bool trainable);
@@ -69,48 +78,61 @@ size_t base_bytes(const Base *b);           /* device memory of weights (and gra
 /* SHA-256 (hex, 64 chars + NUL) over names, shapes and stored weights, for manifests. */
 void base_digest(const Base *b, char hex[65]);
 
-/* ---- Adapter --------------------------------------------------------------------------------------- */
+/* ---- Adapter
+ * --------------------------------------------------------------------------------------- */
 
 typedef struct Adapter Adapter;
 
 typedef struct LoraOptions {
     int64_t r;
     double alpha, dropout;
-    bool use_rslora;              /* scale alpha/sqrt(r) instead of alpha/r */
-    const char *const *targets;   /* module suffixes, or one "all-linear", or NULL: the architecture's default */
+    bool use_rslora; /* scale alpha/sqrt(r) instead of alpha/r */
+    const char *const
+        *targets; /* module suffixes, or one "all-linear", or NULL: the architecture's default */
     int n_targets;
-    const char *task_type;        /* "CAUSAL_LM" or "SEQ_CLS", for adapter_config.json */
-    uint64_t seed;                /* A ~ Kaiming uniform(a = sqrt 5), B = 0 */
+    const char *task_type; /* "CAUSAL_LM" or "SEQ_CLS", for adapter_config.json */
+    uint64_t seed;         /* A ~ Kaiming uniform(a = sqrt 5), B = 0 */
 } LoraOptions;
 
 Status adapter_create(Adapter **out, Base *b, const char *name, const LoraOptions *opt);
-/* A PEFT folder: adapter_config.json + adapter_model.safetensors; shapes and names checked against the base in full.
- * The head saved under modules_to_save (score) is read by head_load. */
+/* A PEFT folder: adapter_config.json + adapter_model.safetensors; shapes and names checked against
+ * the base in full. The head saved under modules_to_save (score) is read by head_load. */
 Status adapter_load(Adapter **out, Base *b, const char *name, const char *folder, bool trainable);
-/* head may be NULL; its weight goes into the same file as PEFT's modules_to_save. base_path is what adapter_config.json names. */
+/* head may be NULL; its weight goes into the same file as PEFT's modules_to_save. base_path is what
+ * adapter_config.json names. */
 struct Head;
-Status adapter_save(const Adapter *a, const struct Head *head, const char *folder, const char *base_path);
+Status adapter_save(const Adapter *a, const struct Head *head, const char *folder,
+                    const char *base_path);
 void adapter_close(Adapter *a);
 void adapter_params(ParamList *list, Adapter *a);
 
-/* ---- Head ------------------------------------------------------------------------------------------ */
+/* ---- Head
+ * ------------------------------------------------------------------------------------------ */
 
 typedef struct Head Head;
 typedef enum HeadKind {
-    HEAD_SCORE, /* "score.weight" [1,C], no bias: AutoModelForSequenceClassification with num_labels 1 */
+    HEAD_SCORE, /* "score.weight" [1,C], no bias: AutoModelForSequenceClassification with num_labels
+                   1 */
     HEAD_VALUE, /* "v_head.summary.weight" [1,C] and ".bias" [1]: TRL's value head */
 } HeadKind;
 
-typedef enum HeadInit { HEAD_INIT_ZERO, HEAD_INIT_NORMAL /* N(0, 1/sqrt(C+1)) */, HEAD_INIT_RANGE /* N(0, initializer_range) */ } HeadInit;
-Status head_create(Head **out, Base *b, HeadKind kind, HeadInit init, uint64_t seed, bool trainable);
-/* From a folder: score.weight in model.safetensors or the adapter file, or value_head.safetensors. ERR_DATA when it is absent. */
+typedef enum HeadInit {
+    HEAD_INIT_ZERO,
+    HEAD_INIT_NORMAL /* N(0, 1/sqrt(C+1)) */,
+    HEAD_INIT_RANGE /* N(0, initializer_range) */
+} HeadInit;
+Status head_create(Head **out, Base *b, HeadKind kind, HeadInit init, uint64_t seed,
+                   bool trainable);
+/* From a folder: score.weight in model.safetensors or the adapter file, or value_head.safetensors.
+ * ERR_DATA when it is absent. */
 Status head_load(Head **out, Base *b, HeadKind kind, const char *folder, bool trainable);
 Status head_clone(Head **out, const Head *from, HeadKind kind, bool trainable);
 Status head_save(const Head *h, const char *folder); /* value_head.safetensors */
 void head_close(Head *h);
 void head_params(ParamList *list, Head *h);
 
-/* ---- Passes ---------------------------------------------------------------------------------------- */
+/* ---- Passes
+ * ---------------------------------------------------------------------------------------- */
 
 typedef struct Role {
     Base *base;
@@ -123,14 +145,15 @@ typedef struct Pass Pass;
 typedef enum Recompute { RECOMPUTE_NONE, RECOMPUTE_BLOCK } Recompute; /* activation checkpointing */
 
 typedef struct PassOptions {
-    double temperature; /* divides the logits; 1 for SFT; 0 is read as 1 */
-    bool dropout;       /* the model's and the adapter's dropout are on */
-    uint64_t seed, step; /* of the dropout streams */
+    double temperature;   /* divides the logits; 1 for SFT; 0 is read as 1 */
+    bool dropout;         /* the model's and the adapter's dropout are on */
+    uint64_t seed, step;  /* of the dropout streams */
     double neftune_alpha; /* 0: off */
     Recompute recompute;
 } PassOptions;
 
-/* Numbers per token row, on the host, in the caller's arrays [N]; NULL: not computed. Rows without a target get 0. */
+/* Numbers per token row, on the host, in the caller's arrays [N]; NULL: not computed. Rows without
+ * a target get 0. */
 typedef struct PassOut {
     double *logp;    /* log p(target) at the temperature */
     double *entropy; /* of the full softmax at the temperature */
@@ -144,22 +167,25 @@ typedef struct PassGrad {
 } PassGrad;
 
 /* Token loss: the gradient of a token depends on that token alone and on constants known before, so
- * the head goes straight back, chunk by chunk of rows with targets, and never keeps [N,V]. `fn` reads logp[i] (entropy, value: NULL unless
- * asked for) of token row row[i], writes dlogp[i] (and dentropy, dvalue, cleared before). Chunks come in ascending
- * row order, one after another, from one thread. `value` is there when the role has a head; then every row comes by once, those without
- * target with logp = 0 in chunks of their own before the others (has_target = false). */
+ * the head goes straight back, chunk by chunk of rows with targets, and never keeps [N,V]. `fn`
+ * reads logp[i] (entropy, value: NULL unless asked for) of token row row[i], writes dlogp[i] (and
+ * dentropy, dvalue, cleared before). Chunks come in ascending row order, one after another, from
+ * one thread. `value` is there when the role has a head; then every row comes by once, those
+ * without target with logp = 0 in chunks of their own before the others (has_target = false). */
 typedef struct TokenChunk {
     int64_t n;
     bool has_target;
-    const int32_t *row;                    /* [n] */
-    const double *logp, *entropy, *value;  /* [n] */
-    const int32_t *argmax;                 /* [n] */
-    double *dlogp, *dentropy, *dvalue;     /* [n] out */
+    const int32_t *row;                   /* [n] */
+    const double *logp, *entropy, *value; /* [n] */
+    const int32_t *argmax;                /* [n] */
+    double *dlogp, *dentropy, *dvalue;    /* [n] out */
 } TokenChunk;
 typedef struct TokenLoss {
     void (*fn)(void *ctx, const TokenChunk *chunk);
     void *ctx;
     bool want_entropy, want_argmax;
+    bool values_only; /* no log-probs: targets are ignored, every row comes by once (has_target =
+                         false). So it is anyway over a base without lm_head */
 } TokenLoss;
 
 typedef struct PassLimits {
@@ -174,17 +200,24 @@ Status pass_open(Pass **out, Dev *dev, size_t bytes);
 void pass_close(Pass *p);
 
 /* Without gradients. Same bits as the forward of the training passes. */
-void pass_score(Pass *p, const Role *role, const Rows *rows, const PassOptions *opt, const PassOut *out);
+void pass_score(Pass *p, const Role *role, const Rows *rows, const PassOptions *opt,
+                const PassOut *out);
 /* Forward, token loss, backward: gradients accumulate. */
-void pass_train(Pass *p, const Role *role, const Rows *rows, const PassOptions *opt, const TokenLoss *loss);
-/* Sequence loss: forward keeps what backward needs; the host computes the gradients in between. */
-void pass_forward(Pass *p, const Role *role, const Rows *rows, const PassOptions *opt, const PassOut *out);
+void pass_train(Pass *p, const Role *role, const Rows *rows, const PassOptions *opt,
+                const TokenLoss *loss);
+/* Sequence loss: forward keeps what backward needs; the host computes the gradients in between.
+ * `rows` and the role's parts must live until pass_backward, and no other pass may run on `p` in
+ * between. */
+void pass_forward(Pass *p, const Role *role, const Rows *rows, const PassOptions *opt,
+                  const PassOut *out);
 void pass_backward(Pass *p, const PassGrad *grad);
 
-/* ---- Out ------------------------------------------------------------------------------------------- */
+/* ---- Out
+ * ------------------------------------------------------------------------------------------- */
 
-/* A Hugging Face folder: config.json, model.safetensors (sharded above 5 GB), generation_config.json. The role's
- * adapter is merged. head (HEAD_SCORE) makes it an XForSequenceClassification. Tokenizer files are the caller's. */
+/* A Hugging Face folder: config.json, model.safetensors (sharded above 5 GB),
+ * generation_config.json. The role's adapter is merged. head (HEAD_SCORE) makes it an
+ * XForSequenceClassification. Tokenizer files are the caller's. */
 Status model_export(const Role *role, const char *folder, DType dtype);
 
 #endif

@@ -1,0 +1,332 @@
+#include "model/base.h"
+
+#include "core/check.h"
+#include "core/file.h"
+#include "core/io/safetensors.h"
+#include "core/mem.h"
+#include "core/rng.h"
+#include "core/sha256.h"
+#include "kernels/ops.h"
+#include "model/formats/import.h"
+
+#include <math.h>
+#include <string.h>
+
+/* ---- wiring: sizes and options into the layers
+ * --------------------------------------------------- */
+
+static Linear linear_of(int slot, int64_t inputs, int64_t outputs) {
+    return (Linear){
+        .slot = slot, .inputs = inputs, .outputs = outputs, .n_parts = 1, .part = {outputs}};
+}
+
+static Norm norm_of(const ArchConfig *c) {
+    return (Norm){.args = {.kind = c->spec->norm, .eps = c->norm_eps}};
+}
+
+static void wire_attention(Attention *m, const Base *b, int64_t layer, double rope_scaling) {
+    const ArchConfig *c = &b->arch;
+    int64_t q = c->n_heads * c->head_dim, kv = c->n_kv_heads * c->head_dim;
+    m->layer = layer;
+    m->n_in = c->spec->fused_qkv ? 1 : 3;
+    if (c->spec->fused_qkv) {
+        m->in[0] = linear_of(slot_of(layer, SLOT_Q), c->width, q + 2 * kv);
+        m->in[0].n_parts = 3;
+        for (int i = 0; i < 3; i++) m->in[0].part[i] = i ? kv : q;
+    } else {
+        for (int i = 0; i < 3; i++)
+            m->in[i] = linear_of(slot_of(layer, SLOT_Q + i), c->width, i ? kv : q);
+    }
+    m->out = linear_of(slot_of(layer, SLOT_OUT), q, c->width);
+    double scale = c->unscaled ? 1.0 : 1.0 / sqrt((double)c->head_dim);
+    if (c->scale_by_layer) scale /= (double)(layer + 1);
+    m->args = (AttnArgs){.n_heads = c->n_heads,
+                         .n_kv_heads = c->n_kv_heads,
+                         .head_dim = c->head_dim,
+                         .scale = scale,
+                         .window = layer >= c->window_from ? c->window : 0};
+    m->dropout = c->attn_dropout;
+    m->rope = c->spec->position == POSITION_ROPE;
+    m->rope_scaling = rope_scaling;
+    m->inv_freq = b->inv_freq;
+}
+
+static void wire_block(Block *m, const Base *b, int64_t layer, double rope_scaling) {
+    const ArchConfig *c = &b->arch;
+    m->layer = layer;
+    m->norm1 = norm_of(c);
+    m->norm2 = norm_of(c);
+    m->resid_dropout = c->resid_dropout;
+    wire_attention(&m->attention, b, layer, rope_scaling);
+    m->mlp.gated = c->spec->gated;
+    m->mlp.act = c->act;
+    m->mlp.gate = linear_of(slot_of(layer, SLOT_GATE), c->width, c->mlp_width);
+    m->mlp.up = linear_of(slot_of(layer, SLOT_UP), c->width, c->mlp_width);
+    m->mlp.down = linear_of(slot_of(layer, SLOT_DOWN), c->mlp_width, c->width);
+}
+
+static Status wire(Base *b) {
+    const ArchConfig *c = &b->arch;
+    double rope_scaling = 1.0;
+    if (c->spec->position == POSITION_ROPE) {
+        double *freq = mem_alloc((size_t)c->head_dim / 2 * sizeof *freq);
+        rope_scaling = arch_rope_frequencies(freq, c);
+        void *p = NULL;
+        Status st = dev_alloc(&p, b->dev, (size_t)c->head_dim / 2 * sizeof *freq);
+        if (st == OK) {
+            b->inv_freq = tensor_1d(p, DTYPE_F64, c->head_dim / 2);
+            dev_upload(b->dev, b->inv_freq, freq);
+        }
+        mem_free(freq);
+        TRY(st);
+    }
+    b->stack = (Stack){.n_layers = c->n_layers,
+                       .width = c->width,
+                       .embed_dropout = c->embed_dropout,
+                       .final_norm = norm_of(c)};
+    b->stack.blocks = mem_zalloc((size_t)c->n_layers, sizeof *b->stack.blocks);
+    for (int64_t l = 0; l < c->n_layers; l++) wire_block(&b->stack.blocks[l], b, l, rope_scaling);
+    return OK;
+}
+
+static void fill_info(Base *b) {
+    const ArchConfig *c = &b->arch;
+    b->info = (BaseInfo){.architecture = c->spec->architecture,
+                         .vocab = c->vocab,
+                         .width = c->width,
+                         .n_layers = c->n_layers,
+                         .n_heads = c->n_heads,
+                         .n_kv_heads = c->n_kv_heads,
+                         .head_dim = c->head_dim,
+                         .mlp_width = c->mlp_width,
+                         .max_positions = c->max_positions,
+                         .tied = c->tied,
+                         .bos_id = c->bos_id,
+                         .eos_id = c->eos_id,
+                         .pad_id = c->pad_id};
+    for (int i = 0; i < b->n_refs; i++) b->info.n_params += b->refs[i].rows * b->refs[i].cols;
+}
+
+/* ---- memory
+ * -------------------------------------------------------------------------------------- */
+
+/* Norms and biases are small and used as real numbers; matrices are stored as asked for. */
+static DType dtype_of(const Base *b, const WeightRef *ref) {
+    return b->trainable || ref->rank == 1 ? dev_real(b->dev) : b->dtype;
+}
+
+static Status alloc_weights(Base *b) {
+    for (int i = 0; i < b->n_refs; i++) {
+        WeightRef *r = &b->refs[i];
+        TRY(weight_alloc(r->weight, b->dev, dtype_of(b, r), r->rank, r->rows, r->cols,
+                         b->trainable));
+    }
+    if (b->arch.tied && b->with_head) b->head = b->stack.embed;
+    return OK;
+}
+
+/* The skeleton with memory for its weights, which are not set yet. Takes `config`. */
+static Status base_create(Base **out, Dev *dev, Json *config, const char *where, DType dtype,
+                          bool trainable, bool trunk_only) {
+    Base *b = mem_zalloc(1, sizeof *b);
+    *out = b;
+    b->dev = dev;
+    b->config = config;
+    b->dtype = dtype == DTYPE_NONE ? DTYPE_F32 : dtype;
+    b->trainable = trainable;
+    TRY(arch_config_read(&b->arch, config, where));
+    b->with_head = !trunk_only && !b->arch.classifier;
+    TRY(wire(b));
+    import_name_weights(b);
+    fill_info(b);
+    return alloc_weights(b);
+}
+
+void base_close(Base *b) {
+    if (!b) return;
+    for (int i = 0; i < b->n_refs; i++) {
+        dev_free(b->dev, b->refs[i].weight->value.data);
+        mem_free(b->refs[i].name);
+    }
+    for (int i = 0; i < b->n_modules; i++) mem_free(b->modules[i].name);
+    dev_free(b->dev, b->inv_freq.data);
+    mem_free(b->refs);
+    mem_free(b->modules);
+    mem_free(b->stack.blocks);
+    mem_free(b->folder);
+    json_free(b->config);
+    mem_free(b);
+}
+
+/* ---- values
+ * -------------------------------------------------------------------------------------- */
+
+static void transpose(void *to, const void *from, size_t size, int64_t rows, int64_t cols) {
+    for (int64_t r = 0; r < rows; r++)
+        for (int64_t c = 0; c < cols; c++)
+            memcpy((char *)to + (size_t)(c * rows + r) * size,
+                   (const char *)from + (size_t)(r * cols + c) * size, size);
+}
+
+void base_read_weight(const Base *b, const WeightRef *ref, DType dtype, void *to) {
+    if (!ref->transposed) {
+        weight_download(ref->weight, b->dev, dtype, to);
+        return;
+    }
+    size_t size = dtype_size(dtype);
+    void *ours = mem_alloc((size_t)(ref->rows * ref->cols) * size);
+    weight_download(ref->weight, b->dev, dtype, ours);
+    transpose(to, ours, size, ref->rows, ref->cols);
+    mem_free(ours);
+}
+
+Status base_write_weight(Base *b, const WeightRef *ref, DType dtype, const void *from) {
+    if (!ref->transposed) return weight_upload(ref->weight, b->dev, dtype, from);
+    size_t size = dtype_size(dtype);
+    void *ours = mem_alloc((size_t)(ref->rows * ref->cols) * size);
+    transpose(ours, from, size, ref->cols, ref->rows);
+    Status st = weight_upload(ref->weight, b->dev, dtype, ours);
+    mem_free(ours);
+    return st;
+}
+
+/* Element i of a weight is a function of (seed, its name, i): no order, any number of threads. */
+static void draw_normal(float *to, int64_t n, double std, uint64_t seed, const char *name) {
+    uint64_t stream = rng_subsequence(RNG_INIT, rng_hash_name(name) >> 8);
+    int64_t blocks = (n + 3) / 4;
+#pragma omp parallel for schedule(static)
+    for (int64_t k = 0; k < blocks; k++) {
+        RngBlock r = rng_block(seed, stream, (uint64_t)k);
+        double z[4];
+        rng_normal2(z, r.x[0], r.x[1]);
+        rng_normal2(z + 2, r.x[2], r.x[3]);
+        for (int64_t j = 0; j < 4 && 4 * k + j < n; j++) to[4 * k + j] = (float)(std * z[j]);
+    }
+}
+
+/* As transformers draws: N(0, initializer_range), norms 1, biases 0, the row of the padding token 0
+ * where the family's embedding knows one; GPT-2 narrows projections into the residual stream by
+ * sqrt(2 L). */
+static Status init_weight(Base *b, const WeightRef *r, uint64_t seed) {
+    int64_t n = r->rows * r->cols;
+    double std = b->arch.initializer_range;
+    if (r->kind == WEIGHT_RESIDUAL && b->arch.spec->scaled_residual_init)
+        std /= sqrt(2.0 * (double)b->arch.n_layers);
+    float *host = mem_zalloc((size_t)n, sizeof *host);
+    if (r->rank == 2) draw_normal(host, n, std, seed, r->name);
+    if (r->kind == WEIGHT_SCALE)
+        for (int64_t i = 0; i < n; i++) host[i] = 1.0f;
+    int32_t pad = b->arch.pad_id;
+    if (r->kind == WEIGHT_EMBED && b->arch.spec->family != FAMILY_GPT2 && pad >= 0 && pad < r->rows)
+        memset(host + pad * r->cols, 0, (size_t)r->cols * sizeof *host);
+    Status st = weight_upload(r->weight, b->dev, DTYPE_F32, host);
+    mem_free(host);
+    return st;
+}
+
+static Status open_random(Base **out, Dev *dev, const BaseOptions *opt) {
+    Json *config = NULL;
+    TRY(json_read_file(&config, opt->config));
+    TRY(base_create(out, dev, config, opt->config, opt->dtype, opt->trainable, opt->trunk_only));
+    for (int i = 0; i < (*out)->n_refs; i++) TRY(init_weight(*out, &(*out)->refs[i], opt->seed));
+    return OK;
+}
+
+/* A missing lm_head.weight means tied weights, unless config.json denies it. */
+static bool tied_in_file(const Json *config, const Safetensors *file) {
+    return !json_get(config, "tie_word_embeddings") && !safetensors_find(file, "lm_head.weight");
+}
+
+static Status open_folder(Base **out, Dev *dev, const BaseOptions *opt) {
+    char *path = file_join(opt->path, "config.json");
+    Safetensors *file = NULL;
+    Json *config = NULL;
+    Status st = OK;
+    TRY_GOTO(json_read_file(&config, path), st, out);
+    TRY_GOTO(safetensors_open(&file, opt->path), st, out);
+    if (json_is(config, JSON_KIND_OBJECT) && tied_in_file(config, file))
+        json_set(config, "tie_word_embeddings", json_new_bool(true));
+    st = base_create(out, dev, config, path, opt->dtype, opt->trainable, opt->trunk_only);
+    config = NULL; /* the base's now */
+    TRY_GOTO(st, st, out);
+    (*out)->folder = mem_strdup(opt->path);
+    TRY_GOTO(import_weights(*out, file), st, out);
+out:
+    json_free(config);
+    safetensors_close(file);
+    mem_free(path);
+    return st;
+}
+
+Status base_open(Base **out, Dev *dev, const BaseOptions *opt) {
+    CHECK(!opt->path != !opt->config, "a base has a path or a config, and not both");
+    Base *b = NULL;
+    Status st = opt->path ? open_folder(&b, dev, opt) : open_random(&b, dev, opt);
+    if (st == OK) st = dev_check(dev);
+    if (st != OK) {
+        base_close(b);
+        b = NULL;
+    }
+    *out = b;
+    return st;
+}
+
+Status base_clone(Base **out, const Base *from, bool trainable) {
+    Base *b = NULL;
+    Status st = base_create(&b, from->dev, json_clone(from->config), "config.json", from->dtype,
+                            trainable, !from->with_head);
+    if (st == OK) {
+        if (from->folder) b->folder = mem_strdup(from->folder);
+        for (int i = 0; i < b->n_refs; i++)
+            op_copy(b->dev, b->refs[i].weight->value, from->refs[i].weight->value);
+        st = dev_check(b->dev);
+    }
+    if (st != OK) {
+        base_close(b);
+        b = NULL;
+    }
+    *out = b;
+    return st;
+}
+
+/* ---- what others ask
+ * ----------------------------------------------------------------------------- */
+
+const BaseInfo *base_info(const Base *b) {
+    return &b->info;
+}
+
+void base_params(ParamList *list, Base *b) {
+    for (int i = 0; i < b->n_refs; i++)
+        if (weight_trains(b->refs[i].weight))
+            params_add(list, param_of(b->refs[i].name, b->refs[i].weight, b->refs[i].rank == 2));
+}
+
+size_t base_bytes(const Base *b) {
+    size_t n = 0;
+    for (int i = 0; i < b->n_refs; i++) {
+        const Weight *w = b->refs[i].weight;
+        n += tensor_bytes(w->value) + (weight_trains(w) ? tensor_bytes(w->grad) : 0);
+    }
+    return n;
+}
+
+void base_digest(const Base *b, char hex[65]) {
+    Sha256 sha;
+    sha256_init(&sha);
+    for (int i = 0; i < b->n_refs; i++) {
+        const WeightRef *r = &b->refs[i];
+        Tensor t = r->weight->value;
+        sha256_update(&sha, r->name, strlen(r->name) + 1);
+        sha256_update(&sha, t.shape, (size_t)t.rank * sizeof *t.shape);
+        const char *dtype = dtype_name(t.dtype);
+        sha256_update(&sha, dtype, strlen(dtype) + 1);
+        void *host = mem_alloc(tensor_bytes(t));
+        dev_download(b->dev, host, t);
+        sha256_update(&sha, host, tensor_bytes(t));
+        mem_free(host);
+    }
+    unsigned char digest[32];
+    sha256_final(&sha, digest);
+    sha256_to_hex(hex, digest);
+}

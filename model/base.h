@@ -1,0 +1,64 @@
+/* base: the inside of a Base (model.h): its architecture, its weights where the layers use them,
+ * and one list of all weights under their file names. Whoever goes over the weights (allocation,
+ * initialisation, import, export, parameters, digest, cloning, adapters) goes over that list. */
+#ifndef HONE_MODEL_BASE_H
+#define HONE_MODEL_BASE_H
+
+#include "core/io/json.h"
+#include "model/spec.h"
+#include "model/stack.h"
+
+typedef enum WeightKind {
+    WEIGHT_EMBED,     /* [V,C] */
+    WEIGHT_POSITIONS, /* [P,C] */
+    WEIGHT_SCALE,     /* [C] of a norm */
+    WEIGHT_SHIFT,     /* [C] of a norm */
+    WEIGHT_MATRIX,    /* [O,I] */
+    WEIGHT_RESIDUAL,  /* [O,I] whose output is added to the residual stream */
+    WEIGHT_BIAS,      /* [O] */
+    WEIGHT_HEAD,      /* [V,C] */
+} WeightKind;
+
+typedef struct WeightRef {
+    char *name; /* in files: "model.layers.0.self_attn.q_proj.weight" */
+    Weight *weight;
+    WeightKind kind;
+    int rank;
+    int64_t rows, cols; /* cols 1 for rank 1 */
+    bool transposed;    /* files hold it as [cols,rows] */
+} WeightRef;
+
+typedef struct ModuleRef {
+    char *name; /* "model.layers.0.self_attn.q_proj" */
+    Linear *linear;
+} ModuleRef;
+
+struct Base {
+    Dev *dev;
+    ArchConfig arch;
+    BaseInfo info;
+    Json *config; /* config.json as it was read */
+    char *folder; /* where it came from; NULL: random */
+    DType dtype;  /* of frozen matrices */
+    bool trainable, with_head;
+    Stack stack;
+    Weight head; /* [V,C]; the embedding's when tied; none without */
+    Tensor inv_freq;
+    const char *trunk; /* "model.": what stands before the names of all but the head */
+    WeightRef *refs;
+    int n_refs;
+    ModuleRef *modules; /* every projection that an adapter may target */
+    int n_modules;
+};
+
+/* Slots that a table by slot needs (layers/flow.h). */
+static inline int base_slots(const Base *b) {
+    return (int)b->info.n_layers * SLOTS_PER_LAYER + SLOT_HEAD + 1;
+}
+
+/* A weight as files hold it (transposed back), in `dtype`, into to[rows*cols]. */
+void base_read_weight(const Base *b, const WeightRef *ref, DType dtype, void *to);
+/* The other way: from[rows*cols] as files hold it. */
+Status base_write_weight(Base *b, const WeightRef *ref, DType dtype, const void *from);
+
+#endif

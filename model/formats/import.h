@@ -1,0 +1,17 @@
+/* import: how the files of each family name the weights, and reading them. A new family adds its
+ * names here and its row in spec.c. */
+#ifndef HONE_MODEL_IMPORT_H
+#define HONE_MODEL_IMPORT_H
+
+#include "core/io/safetensors.h"
+#include "model/base.h"
+
+/* Fills base->refs, base->modules and base->trunk after the layers are wired. */
+void import_name_weights(Base *b);
+
+/* Every weight of the base from the file(s). ERR_DATA: a tensor is missing, has another shape or no
+ * float type, or the file holds one that this architecture has no place for; each is named. Names
+ * may lack the trunk's prefix (the first GPT-2 files). */
+Status import_weights(Base *b, const Safetensors *file);
+
+#endif

@@ -1,0 +1,81 @@
+#include "model/layers/attention.h"
+
+#include "kernels/ops.h"
+#include "model/kvcache.h"
+
+static void turn(const Flow *f, const Attention *m, Tensor x, int64_t n_heads, bool inverse) {
+    op_rope(f->dev, x, f->rows.positions, m->inv_freq,
+            (RopeArgs){.n_heads = n_heads,
+                       .head_dim = m->args.head_dim,
+                       .interleaved = m->rope_interleaved,
+                       .inverse = inverse,
+                       .attention_scaling = m->rope_scaling});
+}
+
+static AttnArgs attn_args(const Flow *f, const Attention *m) {
+    AttnArgs args = m->args;
+    args.dropout = flow_dropout(f, m->dropout, slot_of(m->layer, SLOT_ATTN_DROPOUT));
+    return args;
+}
+
+static void attend(const Flow *f, const Attention *m, AttentionSaved *s) {
+    const KvBatch *kv = f->kv;
+    if (kv)
+        op_kv_store(f->dev, kv->cache->k[m->layer], kv->cache->v[m->layer], s->qkv[1], s->qkv[2],
+                    kv->slots);
+    if (kv && !tensor_is_none(kv->lens)) {
+        op_attn_decode(f->dev, s->heads, s->qkv[0], kv->cache->k[m->layer], kv->cache->v[m->layer],
+                       kv->table, kv->lens, tensor_none(), m->args);
+        return;
+    }
+    s->lse = flow_rows_by(f, m->args.n_heads);
+    op_attn_fwd(f->dev, s->heads, s->lse, s->qkv[0], s->qkv[1], s->qkv[2], f->rows.seq_start,
+                f->rows.seq_ids, tensor_none(), attn_args(f, m));
+}
+
+void attention_fwd(const Flow *f, const Attention *m, Tensor y, Tensor x, bool accumulate,
+                   AttentionSaved *s) {
+    int64_t q_width = m->args.n_heads * m->args.head_dim;
+    int64_t kv_width = m->args.n_kv_heads * m->args.head_dim;
+    for (int i = 0; i < 3; i++) s->qkv[i] = flow_rows_by(f, i ? kv_width : q_width);
+    for (int i = 0; i < m->n_in; i++) linear_fwd(f, &m->in[i], &s->qkv[i], x, false, &s->in[i]);
+    if (m->rope) {
+        turn(f, m, s->qkv[0], m->args.n_heads, false);
+        turn(f, m, s->qkv[1], m->args.n_kv_heads, false);
+    }
+    s->heads = flow_rows_by(f, q_width);
+    attend(f, m, s);
+    linear_fwd(f, &m->out, &y, s->heads, accumulate, &s->out);
+}
+
+static bool inputs_train(const Flow *f, const Attention *m) {
+    for (int i = 0; i < m->n_in; i++)
+        if (linear_trains(f, &m->in[i])) return true;
+    return false;
+}
+
+void attention_bwd(const Flow *f, const Attention *m, Tensor dx, Tensor dy,
+                   const AttentionSaved *s) {
+    if (tensor_is_none(dx) && !inputs_train(f, m)) {
+        linear_bwd(f, &m->out, tensor_none(), &dy, &s->out);
+        return;
+    }
+    size_t mark = arena_mark(f->arena);
+    Tensor dheads = arena_like(f->arena, s->heads);
+    op_fill(f->dev, dheads, 0.0);
+    linear_bwd(f, &m->out, dheads, &dy, &s->out);
+    Tensor d[3];
+    for (int i = 0; i < 3; i++) d[i] = arena_like(f->arena, s->qkv[i]);
+    op_attn_bwd(f->dev, d[0], d[1], d[2], dheads, s->heads, s->lse, s->qkv[0], s->qkv[1], s->qkv[2],
+                f->rows.seq_start, f->rows.seq_ids, tensor_none(), attn_args(f, m));
+    if (m->rope) {
+        turn(f, m, d[0], m->args.n_heads, true);
+        turn(f, m, d[1], m->args.n_kv_heads, true);
+    }
+    for (int i = 0; i < m->n_in; i++) linear_bwd(f, &m->in[i], dx, &d[i], &s->in[i]);
+    arena_release(f->arena, mark);
+}
+
+bool attention_trains(const Flow *f, const Attention *m) {
+    return inputs_train(f, m) || linear_trains(f, &m->out);
+}

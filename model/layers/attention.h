@@ -1,0 +1,39 @@
+/* attention: projections, rotary positions, causal attention inside each sequence, output
+ * projection. In generation the same code fills the caches (a prompt's rows) or reads them (one row
+ * a sequence). */
+#ifndef HONE_MODEL_ATTENTION_H
+#define HONE_MODEL_ATTENTION_H
+
+#include "kernels/op_attention.h"
+#include "kernels/op_norm.h"
+#include "model/layers/linear.h"
+
+typedef struct Attention {
+    Linear in[3]; /* q, k, v, or one that makes all three */
+    int n_in;
+    Linear out;
+    AttnArgs args; /* without dropout */
+    double dropout;
+    bool rope;
+    bool rope_interleaved;
+    double rope_scaling;
+    Tensor inv_freq; /* [D/2] f64; the base's */
+    int64_t layer;
+} Attention;
+
+typedef struct AttentionSaved {
+    LinearSaved in[3], out;
+    Tensor qkv[3]; /* [N,H*D], [N,K*D], [N,K*D]; q and k turned */
+    Tensor heads;  /* [N,H*D] before the output projection */
+    Tensor lse;    /* [N,H] */
+} AttentionSaved;
+
+/* y[N,C] = ..., or += when `accumulate`. */
+void attention_fwd(const Flow *f, const Attention *m, Tensor y, Tensor x, bool accumulate,
+                   AttentionSaved *s);
+/* dx[N,C] += (or none). */
+void attention_bwd(const Flow *f, const Attention *m, Tensor dx, Tensor dy,
+                   const AttentionSaved *s);
+bool attention_trains(const Flow *f, const Attention *m);
+
+#endif

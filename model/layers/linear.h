@@ -1,0 +1,44 @@
+/* linear: everything about one projection.
+ *
+ *     y = x W^T + b + s (drop(x) A^T) B^T
+ *
+ * W [O,I] in any float dtype, b [O] or none, and when the pass runs an adapter that targets it,
+ * LoRA's A [r,I] and B [O,r] (Hu et al. 2021). BA is never formed. A projection may hand its
+ * outputs out in parts (q|k|v of GPT-2's c_attn): part p is rows of W, b and B, so each comes out
+ * contiguous. */
+#ifndef HONE_MODEL_LINEAR_H
+#define HONE_MODEL_LINEAR_H
+
+#include "model/layers/flow.h"
+#include "model/param.h"
+
+#define LINEAR_PARTS 3
+
+typedef struct Linear {
+    int slot; /* slot_of(layer, SLOT_...) */
+    Weight w; /* [O,I] */
+    Weight b; /* [O] real, or none */
+    int64_t inputs, outputs;
+    int n_parts;
+    int64_t part[LINEAR_PARTS]; /* outputs of each part; they add up to `outputs` */
+} Linear;
+
+typedef struct LinearSaved {
+    Tensor x; /* [N,I] */
+    Tensor u; /* [N,r] drop(x) A^T, or none */
+} LinearSaved;
+
+/* y[p] [N,part[p]] = ..., or += when `accumulate` (a residual sum). x stays the caller's and must
+ * live until backward. */
+void linear_fwd(const Flow *f, const Linear *m, const Tensor *y, Tensor x, bool accumulate,
+                LinearSaved *s);
+/* dx [N,I] += (or none). dy[p] as y. */
+void linear_bwd(const Flow *f, const Linear *m, Tensor dx, const Tensor *dy, const LinearSaved *s);
+
+/* Is there a gradient to be made here in this pass? */
+bool linear_trains(const Flow *f, const Linear *m);
+
+/* The weight that op_linear_fwd should multiply part p with: packed where the pass has it. */
+Tensor linear_weight(const Flow *f, const Linear *m, int part);
+
+#endif

@@ -1,0 +1,47 @@
+#include "model/layers/mlp.h"
+
+#include "kernels/ops.h"
+
+void mlp_fwd(const Flow *f, const Mlp *m, Tensor y, Tensor x, bool accumulate, MlpSaved *s) {
+    s->gate = tensor_none();
+    s->up = flow_rows_by(f, m->up.outputs);
+    linear_fwd(f, &m->up, &s->up, x, false, &s->up_in);
+    if (m->gated) {
+        s->gate = flow_rows_by(f, m->up.outputs);
+        linear_fwd(f, &m->gate, &s->gate, x, false, &s->gate_in);
+    }
+    Tensor inner = flow_rows_by(f, m->up.outputs);
+    if (m->gated)
+        op_gated_fwd(f->dev, inner, s->gate, s->up, m->act);
+    else
+        op_act_fwd(f->dev, inner, s->up, m->act);
+    linear_fwd(f, &m->down, &y, inner, accumulate, &s->down_in);
+}
+
+static bool inputs_train(const Flow *f, const Mlp *m) {
+    return linear_trains(f, &m->up) || (m->gated && linear_trains(f, &m->gate));
+}
+
+void mlp_bwd(const Flow *f, const Mlp *m, Tensor dx, Tensor dy, const MlpSaved *s) {
+    if (tensor_is_none(dx) && !inputs_train(f, m)) {
+        linear_bwd(f, &m->down, tensor_none(), &dy, &s->down_in);
+        return;
+    }
+    size_t mark = arena_mark(f->arena);
+    Tensor dup = arena_like(f->arena, s->up);
+    op_fill(f->dev, dup, 0.0);
+    linear_bwd(f, &m->down, dup, &dy, &s->down_in);
+    if (m->gated) {
+        Tensor dgate = arena_like(f->arena, s->gate);
+        op_gated_bwd(f->dev, dgate, dup, dup, s->gate, s->up, m->act);
+        linear_bwd(f, &m->gate, dx, &dgate, &s->gate_in);
+    } else {
+        op_act_bwd(f->dev, dup, dup, s->up, m->act);
+    }
+    linear_bwd(f, &m->up, dx, &dup, &s->up_in);
+    arena_release(f->arena, mark);
+}
+
+bool mlp_trains(const Flow *f, const Mlp *m) {
+    return inputs_train(f, m) || linear_trains(f, &m->down);
+}

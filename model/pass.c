@@ -1,0 +1,298 @@
+/* pass: forward and backward of a role over rows; the memory for it. Part of the face in model.h.
+ */
+#include "core/check.h"
+#include "core/mem.h"
+#include "kernels/ops.h"
+#include "model/head.h"
+#include "model/stack.h"
+
+#include <string.h>
+
+/* Host scratch for the arrays of rows that are made here. */
+#define ROWS_STAGE 4096
+
+struct Pass {
+    Dev *dev;
+    void *memory;
+    Arena arena;
+    HeadStage head;
+    int64_t row_seq[ROWS_STAGE];
+    double drawn[STACK_NOISE_SIZE], noise[STACK_NOISE_SIZE];
+    BlockSaved blocks[ARCH_MAX_LAYERS];
+    Tensor inputs[ARCH_MAX_LAYERS + 1];
+    /* Between pass_forward and pass_backward: */
+    bool pending;
+    Role role;
+    Rows rows;
+    PassOptions opt;
+    Flow flow;
+    StackSaved saved;
+    Tensor h;
+};
+
+/* ---- memory
+ * -------------------------------------------------------------------------------------- */
+
+static Pass *pass_new(Dev *dev) {
+    Pass *p = mem_zalloc(1, sizeof *p);
+    p->dev = dev;
+    return p;
+}
+
+Status pass_open(Pass **out, Dev *dev, size_t bytes) {
+    Pass *p = pass_new(dev);
+    Status st = dev_alloc(&p->memory, dev, bytes);
+    if (st == OK) arena_init(&p->arena, "activations", p->memory, bytes);
+    *out = p;
+    if (st != OK) {
+        pass_close(p);
+        *out = NULL;
+    }
+    return st;
+}
+
+void pass_close(Pass *p) {
+    if (!p) return;
+    dev_free(p->dev, p->memory);
+    mem_free(p);
+}
+
+/* ---- one forward
+ * --------------------------------------------------------------------------------- */
+
+static Tensor upload_1d(Pass *p, DType dtype, int64_t n, const void *from) {
+    Tensor t = arena_1d(&p->arena, dtype, n);
+    dev_upload(p->dev, t, from);
+    return t;
+}
+
+/* The sequence id of each row, in pieces through the host scratch. */
+static Tensor upload_row_seq(Pass *p, const Rows *rows) {
+    Tensor t = arena_1d(&p->arena, DTYPE_I64, rows->n_rows);
+    int64_t seq = 0;
+    for (int64_t first = 0; first < rows->n_rows; first += ROWS_STAGE) {
+        int64_t n = rows->n_rows - first < ROWS_STAGE ? rows->n_rows - first : ROWS_STAGE;
+        for (int64_t i = 0; i < n; i++) {
+            while (rows->seq_start[seq + 1] <= first + i) seq++;
+            p->row_seq[i] = rows->seq_ids[seq];
+        }
+        dev_upload(p->dev, tensor_rows(t, first, n), p->row_seq);
+    }
+    return t;
+}
+
+static void flow_begin(Pass *p, Flow *f, const Role *role, const Rows *rows, const PassOptions *opt,
+                       bool save) {
+    CHECK(!p->pending, "pass_backward is still owed");
+    const BaseInfo *info = &role->base->info;
+    rows_check(rows, info->vocab);
+    if (weight_exists(&role->base->stack.positions) && !dev_measuring(p->dev))
+        for (int64_t i = 0; i < rows->n_rows; i++)
+            CHECK(rows->positions[i] < info->max_positions, "position %d of %lld",
+                  rows->positions[i], (long long)info->max_positions);
+    arena_release(&p->arena, 0);
+    *f = (Flow){.dev = p->dev,
+                .arena = &p->arena,
+                .adapter = role->adapter,
+                .save = save,
+                .dropout = opt->dropout,
+                .seed = opt->seed,
+                .step = opt->step};
+    f->rows = (FlowRows){
+        .n = rows->n_rows,
+        .ids = upload_1d(p, DTYPE_I32, rows->n_rows, rows->ids),
+        .positions = upload_1d(p, DTYPE_I32, rows->n_rows, rows->positions),
+        .seq_start = upload_1d(p, DTYPE_I32, rows->n_seqs + 1, rows->seq_start),
+        .seq_ids = upload_1d(p, DTYPE_I64, rows->n_seqs, rows->seq_ids),
+        .row_seq = upload_row_seq(p, rows),
+    };
+}
+
+/* The trunk; returns its output [N,C]. */
+static Tensor trunk_fwd(Pass *p, const Flow *f, const Role *role, const Rows *rows,
+                        const PassOptions *opt, StackSaved *saved) {
+    *saved = (StackSaved){.blocks = p->blocks, .inputs = p->inputs, .recompute = opt->recompute};
+    StackNoise noise = {
+        .alpha = opt->neftune_alpha, .rows = rows, .drawn = p->drawn, .real = p->noise};
+    Tensor h = flow_rows_by(f, role->base->info.width);
+    stack_fwd(f, &role->base->stack, h, opt->neftune_alpha > 0.0 ? &noise : NULL, saved);
+    return h;
+}
+
+static HeadWalk walk_of(Pass *p, const Flow *f, const Role *role, const Rows *rows,
+                        const PassOptions *opt, Tensor h, const TokenLoss *loss) {
+    return (HeadWalk){.flow = f,
+                      .role = role,
+                      .rows = rows,
+                      .stage = &p->head,
+                      .temperature = opt->temperature,
+                      .h = h,
+                      .loss = loss,
+                      .want_entropy = loss->want_entropy,
+                      .want_argmax = loss->want_argmax};
+}
+
+/* The walk back through the head, then the trunk. */
+static void walk_back(HeadWalk *w, const StackSaved *saved) {
+    const Flow *f = w->flow;
+    const Stack *stack = &w->role->base->stack;
+    bool below = stack_trains(f, stack);
+    w->backward = true;
+    w->dh = below ? arena_like(f->arena, w->h) : tensor_none();
+    if (below) op_fill(f->dev, w->dh, 0.0);
+    head_walk(w);
+    if (below) stack_bwd(f, stack, w->dh, saved);
+}
+
+/* ---- scoring
+ * ------------------------------------------------------------------------------------- */
+
+static void copy_out(void *ctx, const TokenChunk *c) {
+    const PassOut *out = ctx;
+    for (int64_t i = 0; i < c->n; i++) {
+        int32_t row = c->row[i];
+        if (out->value) out->value[row] = c->value[i];
+        if (out->logp) out->logp[row] = c->logp[i];
+        if (out->entropy) out->entropy[row] = c->entropy ? c->entropy[i] : 0.0;
+        if (out->argmax) out->argmax[row] = c->argmax ? c->argmax[i] : -1;
+    }
+}
+
+static void walk_out(Pass *p, const Flow *f, const Role *role, const Rows *rows,
+                     const PassOptions *opt, Tensor h, const PassOut *out) {
+    for (int64_t i = 0; i < rows->n_rows; i++) {
+        if (out->logp) out->logp[i] = 0.0;
+        if (out->entropy) out->entropy[i] = 0.0;
+        if (out->argmax) out->argmax[i] = -1;
+    }
+    PassOut copy = *out;
+    TokenLoss loss = {.fn = copy_out,
+                      .ctx = &copy,
+                      .want_entropy = out->entropy != NULL,
+                      .want_argmax = out->argmax != NULL};
+    HeadWalk w = walk_of(p, f, role, rows, opt, h, &loss);
+    w.want_value = out->value != NULL;
+    w.want_logp = out->logp || out->entropy || out->argmax;
+    head_walk(&w);
+}
+
+void pass_score(Pass *p, const Role *role, const Rows *rows, const PassOptions *opt,
+                const PassOut *out) {
+    Flow f;
+    StackSaved saved;
+    flow_begin(p, &f, role, rows, opt, false);
+    Tensor h = trunk_fwd(p, &f, role, rows, opt, &saved);
+    walk_out(p, &f, role, rows, opt, h, out);
+}
+
+/* ---- training
+ * ------------------------------------------------------------------------------------ */
+
+void pass_train(Pass *p, const Role *role, const Rows *rows, const PassOptions *opt,
+                const TokenLoss *loss) {
+    Flow f;
+    StackSaved saved;
+    flow_begin(p, &f, role, rows, opt, true);
+    Tensor h = trunk_fwd(p, &f, role, rows, opt, &saved);
+    HeadWalk w = walk_of(p, &f, role, rows, opt, h, loss);
+    w.want_value = role->head != NULL;
+    w.want_logp = rows->targets && !loss->values_only && weight_exists(&role->base->head);
+    walk_back(&w, &saved);
+}
+
+void pass_forward(Pass *p, const Role *role, const Rows *rows, const PassOptions *opt,
+                  const PassOut *out) {
+    flow_begin(p, &p->flow, role, rows, opt, true);
+    p->role = *role;
+    p->rows = *rows;
+    p->opt = *opt;
+    p->h = trunk_fwd(p, &p->flow, role, rows, opt, &p->saved);
+    walk_out(p, &p->flow, role, rows, opt, p->h, out);
+    p->pending = true;
+}
+
+static void copy_grad(void *ctx, const TokenChunk *c) {
+    const PassGrad *grad = ctx;
+    for (int64_t i = 0; i < c->n; i++) {
+        int32_t row = c->row[i];
+        if (grad->dvalue) c->dvalue[i] = grad->dvalue[row];
+        if (grad->dlogp && c->has_target) c->dlogp[i] = grad->dlogp[row];
+        if (grad->dentropy && c->has_target) c->dentropy[i] = grad->dentropy[row];
+    }
+}
+
+void pass_backward(Pass *p, const PassGrad *grad) {
+    CHECK(p->pending, "pass_backward without pass_forward");
+    p->pending = false;
+    PassGrad copy = *grad;
+    TokenLoss loss = {.fn = copy_grad, .ctx = &copy, .want_entropy = grad->dentropy != NULL};
+    HeadWalk w = walk_of(p, &p->flow, &p->role, &p->rows, &p->opt, p->h, &loss);
+    w.want_value = grad->dvalue != NULL;
+    w.want_logp = grad->dlogp || grad->dentropy;
+    walk_back(&w, &p->saved);
+}
+
+/* ---- planning
+ * ------------------------------------------------------------------------------------ */
+
+static void no_loss(void *ctx, const TokenChunk *c) {
+    (void)ctx;
+    (void)c;
+}
+
+/* One sequence of n rows in one block of memory: the most rows with a target that n rows can have.
+ */
+static Rows longest_rows(int64_t n, void **memory) {
+    int32_t *ids = mem_zalloc((size_t)(3 * n + 2), sizeof *ids);
+    static const int64_t seq_id = 0;
+    *memory = ids;
+    int32_t *positions = ids + n, *targets = positions + n, *start = targets + n;
+    for (int64_t i = 0; i < n; i++) positions[i] = (int32_t)i;
+    targets[n - 1] = ROWS_NO_TARGET;
+    start[1] = (int32_t)n;
+    return (Rows){.n_rows = n,
+                  .n_seqs = 1,
+                  .ids = ids,
+                  .positions = positions,
+                  .targets = targets,
+                  .seq_start = start,
+                  .seq_ids = &seq_id};
+}
+
+static void measure_one(Pass *p, const Role *role, const Rows *rows, const PassLimits *limits,
+                        double *numbers) {
+    PassOptions opt = {.dropout = true, .neftune_alpha = 1.0, .recompute = limits->recompute};
+    bool language = rows->targets != NULL;
+    PassOut out = {.logp = language ? numbers : NULL,
+                   .entropy = language ? numbers : NULL,
+                   .value = role->head ? numbers : NULL};
+    pass_score(p, role, rows, &opt, &out);
+    if (!limits->backward) return;
+    TokenLoss loss = {.fn = no_loss, .want_entropy = language, .want_argmax = language};
+    pass_train(p, role, rows, &opt, &loss);
+    PassGrad grad = {.dlogp = out.logp, .dentropy = out.entropy, .dvalue = out.value};
+    pass_forward(p, role, rows, &opt, &out);
+    pass_backward(p, &grad);
+}
+
+size_t pass_measure(const Role *role, const PassLimits *limits) {
+    CHECK(limits->max_rows > 0 && limits->max_seqs > 0, "a pass of nothing");
+    Dev *dev = role->base->dev;
+    Pass *p = pass_new(dev);
+    arena_init_measure(&p->arena, "activations");
+    void *memory = NULL;
+    Rows rows = longest_rows(limits->max_rows, &memory);
+    double *numbers = mem_zalloc((size_t)rows.n_rows, sizeof *numbers);
+    dev_set_measure(dev, true);
+    if (weight_exists(&role->base->head)) measure_one(p, role, &rows, limits, numbers);
+    rows.targets = NULL;
+    measure_one(p, role, &rows, limits, numbers);
+    dev_set_measure(dev, false);
+    /* More sequences take longer lists of them, and nothing else. */
+    size_t lists = (size_t)limits->max_seqs * (sizeof(int32_t) + sizeof(int64_t)) + 2 * ARENA_ALIGN;
+    size_t bytes = p->arena.peak + lists;
+    mem_free(numbers);
+    mem_free(memory);
+    pass_close(p);
+    return bytes;
+}

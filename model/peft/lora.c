@@ -1,0 +1,152 @@
+#include "model/peft/lora.h"
+
+#include "core/mem.h"
+#include "core/rng.h"
+#include "core/str.h"
+#include "kernels/ops.h"
+
+#include <math.h>
+#include <string.h>
+
+#define MAX_DEFAULT_TARGETS 4
+
+const LoraPair *adapter_pair(const Adapter *a, int slot) {
+    const LoraPair *p = &a->pairs[slot];
+    return weight_exists(&p->a) ? p : NULL;
+}
+
+Adapter *adapter_new(Base *b, const char *name, const LoraOptions *opt, bool trainable) {
+    Adapter *a = mem_zalloc(1, sizeof *a);
+    *a = (Adapter){.base = b,
+                   .name = mem_strdup(name),
+                   .task_type = mem_strdup(opt->task_type ? opt->task_type : "CAUSAL_LM"),
+                   .r = opt->r,
+                   .alpha = opt->alpha,
+                   .dropout = opt->dropout,
+                   .use_rslora = opt->use_rslora,
+                   .trainable = trainable};
+    a->pairs = mem_zalloc((size_t)base_slots(b), sizeof *a->pairs);
+    return a;
+}
+
+void adapter_close(Adapter *a) {
+    if (!a) return;
+    for (int i = 0; i < base_slots(a->base); i++) {
+        dev_free(a->base->dev, a->pairs[i].a.value.data);
+        dev_free(a->base->dev, a->pairs[i].b.value.data);
+        mem_free(a->pairs[i].name_a);
+        mem_free(a->pairs[i].name_b);
+    }
+    mem_free(a->pairs);
+    mem_free(a->name);
+    mem_free(a->task_type);
+    mem_free(a);
+}
+
+Status adapter_add_pair(Adapter *a, const ModuleRef *module, int64_t r) {
+    const Linear *m = module->linear;
+    LoraPair *p = &a->pairs[m->slot];
+    Dev *dev = a->base->dev;
+    p->module = module;
+    p->dropout = a->dropout;
+    p->scale = a->alpha / (a->use_rslora ? sqrt((double)r) : (double)r);
+    p->name_a = str_format("base_model.model.%s.lora_A.weight", module->name);
+    p->name_b = str_format("base_model.model.%s.lora_B.weight", module->name);
+    TRY(weight_alloc(&p->b, dev, dev_real(dev), 2, m->outputs, r, a->trainable));
+    return weight_alloc(&p->a, dev, dev_real(dev), 2, r, m->inputs, a->trainable);
+}
+
+void adapter_params(ParamList *list, Adapter *a) {
+    for (int i = 0; i < a->base->n_modules; i++) {
+        const LoraPair *p = adapter_pair(a, a->base->modules[i].linear->slot);
+        if (!p || !weight_trains(&p->a)) continue;
+        params_add(list, param_of(p->name_a, &p->a, true));
+        params_add(list, param_of(p->name_b, &p->b, true));
+    }
+}
+
+/* ---- which modules
+ * ------------------------------------------------------------------------------- */
+
+bool lora_target_matches(const char *path, const char *entry) {
+    size_t n = strlen(path), k = strlen(entry);
+    if (k > n || strcmp(path + n - k, entry) != 0) return false;
+    return k == n || path[n - k - 1] == '.';
+}
+
+static Status no_such_target(const Base *b, const char *entry) {
+    Str known = {0};
+    for (int i = 0; i < b->n_modules && b->modules[i].linear->slot < SLOTS_PER_LAYER; i++) {
+        const char *path = strrchr(b->modules[i].name, '.') + 1;
+        if (!str_equal(path, "c_proj") || !strstr(str_text(&known), path))
+            str_printf(&known, "%s%s", known.len ? ", " : "", path);
+    }
+    Status st = status_fail(ERR_CONFIG,
+                            "LoRA target module `%s` is not in a %s; it has %s "
+                            "(or `all-linear`)",
+                            entry, b->info.architecture, str_text(&known));
+    str_free(&known);
+    return st;
+}
+
+/* Marks the modules that the options name. */
+static Status select_modules(bool *chosen, const Base *b, const LoraOptions *opt) {
+    const char *const *targets = opt->targets;
+    int n = opt->n_targets;
+    if (!targets || n == 0) {
+        targets = b->arch.spec->lora_targets;
+        for (n = 0; n < MAX_DEFAULT_TARGETS && targets[n];) n++;
+    }
+    for (int t = 0; t < n; t++) {
+        bool all = str_equal(targets[t], "all-linear"), found = false;
+        for (int i = 0; i < b->n_modules; i++) {
+            if (!all && !lora_target_matches(b->modules[i].name, targets[t])) continue;
+            chosen[i] = found = true;
+        }
+        if (!found) return no_such_target(b, targets[t]);
+    }
+    return OK;
+}
+
+/* ---- a new adapter
+ * ------------------------------------------------------------------------------- */
+
+/* Kaiming uniform with a = sqrt(5) is U(-1/sqrt(I), 1/sqrt(I)). */
+static Status init_pair(Adapter *a, LoraPair *p, uint64_t seed) {
+    int64_t n = tensor_numel(p->a.value), inputs = p->a.value.shape[1];
+    RngStream s = rng_stream(seed, RNG_INIT, rng_hash_name(p->name_a) >> 8);
+    float *host = mem_alloc((size_t)n * sizeof *host);
+    double bound = 1.0 / sqrt((double)inputs);
+    for (int64_t i = 0; i < n; i++) host[i] = (float)(bound * (2.0 * rng_next_uniform(&s) - 1.0));
+    Status st = weight_upload(&p->a, a->base->dev, DTYPE_F32, host);
+    mem_free(host);
+    op_fill(a->base->dev, p->b.value, 0.0);
+    return st;
+}
+
+static Status check_options(const LoraOptions *opt) {
+    if (opt->r < 1)
+        return status_fail(ERR_CONFIG, "LoRA r is %lld; it must be at least 1", (long long)opt->r);
+    if (!(opt->dropout >= 0.0 && opt->dropout < 1.0))
+        return status_fail(ERR_CONFIG, "LoRA dropout is %g; it must lie in [0,1)", opt->dropout);
+    return OK;
+}
+
+Status adapter_create(Adapter **out, Base *b, const char *name, const LoraOptions *opt) {
+    *out = NULL;
+    TRY(check_options(opt));
+    bool *chosen = mem_zalloc((size_t)b->n_modules, sizeof *chosen);
+    Adapter *a = adapter_new(b, name, opt, true);
+    Status st = select_modules(chosen, b, opt);
+    for (int i = 0; st == OK && i < b->n_modules; i++) {
+        if (!chosen[i]) continue;
+        st = adapter_add_pair(a, &b->modules[i], opt->r);
+        if (st == OK) st = init_pair(a, &a->pairs[b->modules[i].linear->slot], opt->seed);
+    }
+    mem_free(chosen);
+    if (st != OK)
+        adapter_close(a);
+    else
+        *out = a;
+    return st;
+}

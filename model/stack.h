@@ -1,0 +1,44 @@
+/* stack: embeddings, blocks, final norm. Activation checkpointing lives here and nowhere else:
+ *   RECOMPUTE_NONE   every block keeps what its backward needs
+ *   RECOMPUTE_BLOCK  only the input of each block is kept; backward runs block_fwd again first
+ * The same code makes the same numbers twice, so gradients are bitwise equal either way. */
+#ifndef HONE_MODEL_STACK_H
+#define HONE_MODEL_STACK_H
+
+#include "model/layers/block.h"
+#include "model/model.h"
+
+typedef struct Stack {
+    int64_t n_layers, width;
+    Weight embed;     /* [V,C] */
+    Weight positions; /* [P,C], or none */
+    double embed_dropout;
+    Block *blocks; /* [n_layers] */
+    Norm final_norm;
+} Stack;
+
+typedef struct StackSaved {
+    BlockSaved *blocks; /* [n_layers], the pass's; used without recompute */
+    Tensor
+        *inputs; /* [n_layers + 1] [N,C]: input of each block, then of the final norm; the pass's */
+    NormSaved final_norm;
+    Recompute recompute;
+} StackSaved;
+
+/* NEFTune (Jain et al. 2023): uniform noise of size alpha / sqrt(length * C) on the embeddings. */
+typedef struct StackNoise {
+    double alpha;
+    const Rows *rows;
+    double *drawn; /* [STACK_NOISE_SIZE] and */
+    void *real;    /* [STACK_NOISE_SIZE] real: host scratch of the pass */
+} StackNoise;
+#define STACK_NOISE_SIZE 16384
+
+/* h[N,C]: the normed output. noise may be NULL. */
+void stack_fwd(const Flow *f, const Stack *m, Tensor h, const StackNoise *noise, StackSaved *s);
+/* dh[N,C] is used up. */
+void stack_bwd(const Flow *f, const Stack *m, Tensor dh, const StackSaved *s);
+/* Does anything in it train, so that dh is wanted? */
+bool stack_trains(const Flow *f, const Stack *m);
+
+#endif
