@@ -1,3 +1,4 @@
+#define _XOPEN_SOURCE 700 /* realpath */
 #include "core/file.h"
 
 #include "core/io_ops.h"
@@ -217,4 +218,11 @@ const char *file_name(const char *path) {
 
 bool file_name_is_plain(const char *name) {
     return name[0] != '\0' && !strchr(name, '/') && !str_equal(name, ".") && !str_equal(name, "..");
+}
+
+char *file_real(const char *path) {
+    char *resolved = realpath(path, NULL);
+    char *copy = mem_strdup(resolved ? resolved : path);
+    free(resolved);
+    return copy;
 }

@@ -48,6 +48,9 @@ Status file_remove_tree(const char *path);
 /* "a/b"; b alone when it is absolute or a is empty or NULL. The caller mem_free's it. */
 char *file_join(const char *a, const char *b);
 char *file_folder(const char *path); /* "a/b/c" -> "a/b", "c" -> "."; the caller mem_free's it */
+/* Links and dots resolved, so that two names of one file are one; a copy of path where there is
+ * none. The caller mem_free's it. */
+char *file_real(const char *path);
 const char *file_name(const char *path); /* "a/b/c" -> "c"; points into path */
 /* May the name stand as a file's name below a folder of ours: not empty, no '/', no NUL, not "." or
  * "..". */

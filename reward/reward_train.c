@@ -1,7 +1,6 @@
 #include "reward/reward_train.h"
 
 #include "core/mem.h"
-#include "core/progress.h"
 #include "core/stop.h"
 
 #include <string.h>
@@ -87,18 +86,14 @@ bool reward_evaluate(RewardSums *out, const RewardTrainer *t, const Dataset *dat
     PassOptions options = {.temperature = 1.0};
     PassOut values = {.value = t->buffers.value};
     bool whole = true;
-    Progress progress;
-    progress_begin(&progress, "evaluation", "pairs", size, 0);
     for (int64_t first = 0; first < size && whole; first += at_once) {
         int64_t n = size - first < at_once ? size - first : at_once;
         for (int64_t i = 0; i < n; i++) items[i] = first + i;
         batch_fill_items(batch, data, 0, items, n);
         pass_score(t->pass, &t->role, &batch->rows, &options, &values);
         batch_loss(t, batch, 1.0 / (double)size, out);
-        progress_update(&progress, first + n, NULL);
         whole = !stop_requested();
     }
-    progress_end(&progress);
     mem_free(items);
     return whole;
 }

@@ -1,7 +1,6 @@
 #include "sft/sft_train.h"
 
 #include "core/mem.h"
-#include "core/progress.h"
 #include "core/stop.h"
 
 typedef struct LossContext {
@@ -74,8 +73,6 @@ bool sft_evaluate(SftEval *out, const SftTrainer *t, const Dataset *data, Batch 
                    .argmax = mem_zalloc((size_t)n_rows, sizeof(int32_t))};
     PassOptions options = {.temperature = 1.0};
     bool whole = true;
-    Progress progress;
-    progress_begin(&progress, "evaluation", "rows", size, 0);
     for (int64_t first = 0; first < size && whole; first += at_once) {
         int64_t n = size - first < at_once ? size - first : at_once;
         fill_in_order(batch, data, first, n, items);
@@ -88,10 +85,8 @@ bool sft_evaluate(SftEval *out, const SftTrainer *t, const Dataset *data, Batch 
             out->accuracy += num.argmax[i] == rows->targets[i];
             out->labels++;
         }
-        progress_update(&progress, first + n, NULL);
         whole = !stop_requested();
     }
-    progress_end(&progress);
     double labels = out->labels > 0 ? (double)out->labels : 1.0;
     out->loss /= labels;
     out->entropy /= labels;
