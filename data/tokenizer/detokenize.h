@@ -1,0 +1,51 @@
+/* detokenize: the `decoder` of a tokenizer.json: token texts to bytes, one token after another. */
+#ifndef HONE_DATA_TOKENIZER_DETOKENIZE_H
+#define HONE_DATA_TOKENIZER_DETOKENIZE_H
+
+#include "core/io/json.h"
+#include "core/status.h"
+#include "core/str.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+typedef enum DetokenizeKind {
+    DETOKENIZE_BYTE_LEVEL,
+    DETOKENIZE_BYTE_FALLBACK,
+    DETOKENIZE_REPLACE,
+    DETOKENIZE_METASPACE,
+    DETOKENIZE_WORDPIECE,
+    DETOKENIZE_STRIP,
+} DetokenizeKind;
+
+typedef struct DetokenizeStep {
+    DetokenizeKind kind;
+    char *from, *to; /* REPLACE; METASPACE, STRIP and WORDPIECE: `from` is the sign */
+    int64_t count;   /* STRIP: at most so many */
+    bool whole;      /* STRIP: of the whole text, not of each token */
+    bool first;      /* METASPACE: the sign is dropped from the first token */
+    bool cleanup;    /* WORDPIECE */
+} DetokenizeStep;
+
+typedef struct Detokenizer {
+    DetokenizeStep *step; /* [n] */
+    size_t n, cap;
+    bool joined; /* there is no decoder: tokens stand side by side with blanks between */
+    bool bytes;  /* some step gives bytes that are not whole characters */
+} Detokenizer;
+
+/* From the section's JSON. ERR_DATA names a kind that is not read. */
+Status detokenizer_read(Detokenizer *out, const Json *section, const char *where);
+/* Adds a step; takes over what it owns. */
+void detokenizer_add(Detokenizer *d, DetokenizeStep step);
+void detokenizer_free(Detokenizer *d);
+
+/* Appends what the token text gives. *started: was there a token before (set)? *held keeps bytes
+ * that are no character yet. */
+void detokenizer_push(const Detokenizer *d, Str *out, Str *held, bool *started, const char *token,
+                      size_t n);
+/* Appends what is held, as U+FFFD where it is no character. */
+void detokenizer_finish(const Detokenizer *d, Str *out, Str *held);
+
+#endif
