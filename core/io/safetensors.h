@@ -76,10 +76,10 @@ typedef struct SafetensorsSpec {
 
 /* One file, published at `path`. */
 Status safetensors_save(const char *path, const SafetensorsSpec *spec);
-/* Files of a folder that is being published: "<stem>.safetensors", or when the data is more than
- * shard_bytes (0: never) "<stem>-00001-of-00003.safetensors" ... and
+/* Files below `folder` (of a folder that is being published: publish_folder_path): "<stem>.safetensors", or when
+ * the data is more than shard_bytes (0: never) "<stem>-00001-of-00003.safetensors" ... and
  * "<stem>.safetensors.index.json". */
-Status safetensors_save_in(PublishFolder *folder, const char *stem, size_t shard_bytes,
+Status safetensors_save_in(const char *folder, const char *stem, size_t shard_bytes,
                            const SafetensorsSpec *spec);
 
 #endif

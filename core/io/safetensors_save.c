@@ -1,4 +1,5 @@
 #include "core/check.h"
+#include "core/file.h"
 #include "core/io/json.h"
 #include "core/io/safetensors.h"
 #include "core/mem.h"
@@ -150,7 +151,7 @@ static char *shard_name(const char *stem, int64_t shard, int64_t n_shards) {
                       (long long)n_shards);
 }
 
-static Status write_index(PublishFolder *folder, const char *stem, const SafetensorsSpec *spec,
+static Status write_index(const char *folder, const char *stem, const SafetensorsSpec *spec,
                           const Slot *slots, int64_t n_shards) {
     Json *index = json_new_object(), *meta = json_new_object(), *map = json_new_object();
     size_t total = 0;
@@ -166,15 +167,15 @@ static Status write_index(PublishFolder *folder, const char *stem, const Safeten
     Str text = {0};
     json_dump(&text, index, 2);
     str_append_char(&text, '\n');
-    char *name = str_format("%s.safetensors.index.json", stem);
-    Status st = publish_bytes_in(folder, name, text.data, text.len);
-    mem_free(name);
+    char *path = str_format("%s/%s.safetensors.index.json", folder, stem);
+    Status st = publish_bytes(path, text.data, text.len);
+    mem_free(path);
     str_free(&text);
     json_free(index);
     return st;
 }
 
-Status safetensors_save_in(PublishFolder *folder, const char *stem, size_t shard_bytes,
+Status safetensors_save_in(const char *folder, const char *stem, size_t shard_bytes,
                            const SafetensorsSpec *spec) {
     Slot *slots = mem_zalloc((size_t)spec->n_items, sizeof *slots);
     int64_t n_shards = assign_shards(slots, spec, shard_bytes);
@@ -182,10 +183,11 @@ Status safetensors_save_in(PublishFolder *folder, const char *stem, size_t shard
     for (int64_t shard = 0, first = 0; shard < n_shards && st == OK; shard++) {
         int64_t n = 0;
         while (first + n < spec->n_items && slots[first + n].shard == shard) n++;
-        char *name = shard_name(stem, shard, n_shards);
+        char *name = shard_name(stem, shard, n_shards), *path = file_join(folder, name);
         PublishFile *f = NULL;
-        st = publish_open_in(&f, folder, name, 0);
+        st = publish_open(&f, path, 0);
         if (st == OK) st = write_file(f, spec, slots + first, n);
+        mem_free(path);
         mem_free(name);
         first += n;
     }
