@@ -39,6 +39,10 @@ char *yaml_store_text(YamlStore *s, const char *text) {
     return keep(s, mem_strdup(text));
 }
 
+void *yaml_store_alloc(YamlStore *s, size_t n, size_t size) {
+    return keep(s, mem_zalloc(n + (n == 0), size));
+}
+
 /* The block at `old` (NULL: none yet) made larger; the store goes on owning it. Only the blocks
  * that grow are looked up, newest first, which is where they are. */
 static void *grow(YamlStore *s, void *old, size_t n, size_t size) {

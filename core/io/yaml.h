@@ -43,6 +43,7 @@ typedef struct YamlStore YamlStore;
 YamlStore *yaml_store_open(void);
 void yaml_store_close(YamlStore *s);
 char *yaml_store_text(YamlStore *s, const char *text); /* a copy that lives as long as the store */
+void *yaml_store_alloc(YamlStore *s, size_t n, size_t size); /* cleared */
 
 /* ---- errors ---- */
 typedef struct YamlError {

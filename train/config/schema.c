@@ -256,3 +256,17 @@ bool schema_suggest_in(const Record *record, const char *name, char out[128]) {
     snprintf(out, 128, "%s", g.best);
     return g.best[0] != '\0';
 }
+
+bool schema_suggest_choice(const char *choices, const char *value, char out[128]) {
+    Guess g = guess_start(value);
+    for (const char *at = choices;; at++) {
+        char name[64];
+        size_t len = strcspn(at, "=|");
+        snprintf(name, sizeof name, "%.*s", (int)len, at);
+        guess_try(&g, name, name);
+        at += len;
+        if (!*at) break;
+    }
+    snprintf(out, 128, "%s", g.best);
+    return g.best[0] != '\0';
+}

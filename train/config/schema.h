@@ -140,7 +140,8 @@ void schema_choice_name(const char *choices, int i, char buf[64]);
 /* The key that was probably meant by `name` below the group `prefix` ("" for the top), written as a
  * message should name it; false when nothing is near. */
 bool schema_suggest(Stage stage, const char *prefix, const char *name, char out[128]);
-/* Same over the names of a record. */
+/* Same over the names of a record, and over the alternatives of a choice. */
 bool schema_suggest_in(const Record *record, const char *name, char out[128]);
+bool schema_suggest_choice(const char *choices, const char *value, char out[128]);
 
 #endif

@@ -1,0 +1,306 @@
+/* What follows from other values, what must hold between them, and what is not built yet. */
+#include "train/config/loader.h"
+
+#include "core/file.h"
+#include "core/mem.h"
+#include "train/schedule.h"
+
+#include <math.h>
+#include <string.h>
+
+static char *keep(Config *c, char *text) {
+    char *kept = yaml_store_text(c->state->store, text);
+    mem_free(text);
+    return kept;
+}
+
+/* ---- what follows ---- */
+
+static void resolve_run(Config *c) {
+    RunConfig *r = &c->run;
+    bool never = str_equal(r->resume_from, "never");
+    r->resume = str_equal(r->resume_from, "auto") ? RESUME_AUTO
+                : never                           ? RESUME_NEVER
+                                                  : RESUME_PATH;
+    if (r->report_to.n == 1 && str_equal(r->report_to.items[0], "none")) r->report_to.n = 0;
+    if (c->training.data_seed == CONFIG_NULL_INT) c->training.data_seed = r->seed;
+}
+
+/* Any key of the section means LoRA, except TRL's flat lora_*, which wait for use_peft. */
+static void resolve_peft(Config *c) {
+    ConfigState *s = c->state;
+    if (config_given(c, "peft.peft_type")) return;
+    for (size_t i = 0; i < s->n_keys; i++) {
+        const Slot *slot = &s->slots[i];
+        bool in_tree = slot->node && !slot->flat && !yaml_is_null(slot->node);
+        if (in_tree && str_starts(s->keys[i]->path, "peft.")) c->peft.peft_type = PEFT_LORA;
+    }
+}
+
+/* TRL names a file of a data set in three parts. */
+static void resolve_dataset(Config *c, DatasetConfig *d) {
+    if (!d->path) return;
+    bool is_loader = str_equal(d->path, "json") || str_equal(d->path, "csv") ||
+                     str_equal(d->path, "text") || str_equal(d->path, "parquet");
+    if (d->data_dir) d->path = keep(c, file_join(d->path, d->data_dir));
+    if (d->name) d->path = keep(c, file_join(d->path, d->name));
+    if (d->data_files) {
+        d->path = is_loader ? d->data_files : keep(c, file_join(d->path, d->data_files));
+    }
+    d->data_dir = d->name = d->data_files = NULL;
+}
+
+static void resolve_data(Config *c) {
+    DataConfig *d = &c->data;
+    TrainingConfig *t = &c->training;
+    for (size_t i = 0; i < d->train.n; i++) resolve_dataset(c, &d->train.items[i]);
+    for (size_t i = 0; i < d->eval.n; i++) resolve_dataset(c, &d->eval.items[i]);
+    if (d->eval_packing == TRI_NULL) d->eval_packing = d->packing ? TRI_YES : TRI_NO;
+    if (d->eval.n && !config_given(c, "training.eval_strategy")) t->eval_strategy = STRATEGY_STEPS;
+    bool has_splits =
+        d->train.n && d->train.items[0].path && !file_is_regular(d->train.items[0].path);
+    if (t->eval_strategy == STRATEGY_NO || d->eval.n || !has_splits) return;
+    d->eval.items = yaml_store_alloc(c->state->store, d->train.n, sizeof *d->eval.items);
+    for (; d->eval.n < d->train.n; d->eval.n++) {
+        d->eval.items[d->eval.n] = d->train.items[d->eval.n];
+        d->eval.items[d->eval.n].split = d->dataset_test_split;
+    }
+}
+
+static bool wants_best(const Config *c) {
+    const TrainingConfig *t = &c->training;
+    return t->load_best_model_at_end || t->early_stopping_patience != CONFIG_NULL_INT ||
+           t->save_strategy == STRATEGY_BEST;
+}
+
+static void resolve_training(Config *c) {
+    TrainingConfig *t = &c->training;
+    if (config_is_null(t->eval_steps)) t->eval_steps = t->logging_steps;
+    if (!t->metric_for_best_model && wants_best(c)) {
+        t->metric_for_best_model = c->stage == STAGE_PPO ? "objective/scores" : "loss";
+    }
+    if (t->greater_is_better == TRI_NULL && t->metric_for_best_model) {
+        t->greater_is_better = str_ends(t->metric_for_best_model, "loss") ? TRI_NO : TRI_YES;
+    }
+}
+
+static void resolve_reward_source(RewardSource *r) {
+    r->kind = r->function    ? REWARD_FUNCTION
+              : r->command.n ? REWARD_COMMAND
+              : r->url       ? REWARD_URL
+                             : REWARD_MODEL;
+}
+
+/* kl_coef (TRL) and init_kl_coef (classic) are the same number: where the weight starts. */
+static void resolve_kl(PpoConfig *p, const Config *c) {
+    bool has_kl = config_given(c, "ppo.kl_coef"), has_init = config_given(c, "ppo.init_kl_coef");
+    if (!has_init && (has_kl || !p->adap_kl_ctrl))
+        p->init_kl_coef = p->kl_coef;
+    else if (!has_kl)
+        p->kl_coef = p->init_kl_coef;
+}
+
+static void resolve_ppo(Config *c) {
+    PpoConfig *p = &c->ppo;
+    const ConfigState *s = c->state;
+    bool flat_file = s->has_flat_keys && !s->has_tree_keys;
+    if (!config_given(c, "ppo.stop_token") && (flat_file || p->stop_token_id != CONFIG_NULL_INT)) {
+        p->stop_token = STOP_TOKEN_NULL;
+    }
+    bool reward_is_model = false;
+    for (size_t i = 0; i < p->reward.n; i++) {
+        resolve_reward_source(&p->reward.items[i]);
+        reward_is_model |= p->reward.items[i].model != NULL;
+    }
+    if (!p->value_model) p->value_model = reward_is_model ? "reward" : "policy";
+    resolve_kl(p, c);
+    if (p->early_stopping == TRI_YES && config_is_null(p->target_kl)) p->target_kl = 1;
+    if (p->early_stopping == TRI_NO) p->target_kl = (double)NAN;
+}
+
+/* ---- what must hold ---- */
+
+typedef struct Rule {
+    unsigned stages;  /* 0: all */
+    const char *path; /* where the message points */
+    bool (*broken)(const Config *c);
+    const char *text; /* "what is wrong; what to do" */
+} Rule;
+
+/* A rule's test: the body reads as the mistake. */
+#define BROKEN(name, mistake)           \
+    static bool name(const Config *c) { \
+        return mistake;                 \
+    }
+
+static bool device_is_unknown(const Config *c) {
+    const char *d = c->run.device;
+    if (str_equal(d, "auto") || str_equal(d, "cpu") || str_equal(d, "ref")) return false;
+    if (!str_starts(d, "cuda")) return true;
+    size_t n = strspn(d + 4 + (d[4] == ':'), "0123456789");
+    return d[4] != '\0' && (d[4] != ':' || n == 0 || n > 4 || d[5 + n] != '\0');
+}
+
+BROKEN(no_model, !c->model.path && !c->model.config)
+BROKEN(two_models, c->model.path && c->model.config)
+BROKEN(no_tokenizer, c->model.config && !c->model.path && !c->model.tokenizer)
+BROKEN(adapter_on_nothing, c->model.adapter && !c->model.path)
+BROKEN(two_quantizations, c->quantization.load_in_4bit && c->quantization.load_in_8bit)
+BROKEN(full_quantized, (c->quantization.load_in_4bit || c->quantization.load_in_8bit) &&
+                           c->peft.peft_type == PEFT_NONE)
+BROKEN(odd_lm_head, c->quantization.lm_head && !str_equal(c->quantization.lm_head, "int8"))
+BROKEN(odd_lora_init, !str_equal(c->peft.init_lora_weights, "true") &&
+                          !str_equal(c->peft.init_lora_weights, "gaussian"))
+BROKEN(no_data, c->data.train.n == 0)
+BROKEN(packing_without_end, c->data.packing && c->data.max_length == CONFIG_NULL_INT)
+BROKEN(eval_packing_without_end,
+       c->data.eval_packing == TRI_YES && c->data.max_length == CONFIG_NULL_INT)
+BROKEN(eval_without_data, c->training.eval_strategy != STRATEGY_NO && c->data.eval.n == 0)
+BROKEN(best_without_eval, wants_best(c) && c->training.eval_strategy == STRATEGY_NO)
+BROKEN(threshold_without_patience, c->training.early_stopping_threshold > 0 &&
+                                       c->training.early_stopping_patience == CONFIG_NULL_INT)
+BROKEN(no_reward, c->ppo.reward.n == 0)
+BROKEN(two_stops, c->ppo.stop_token == STOP_TOKEN_EOS && c->ppo.stop_token_id != CONFIG_NULL_INT)
+BROKEN(two_kl_coefs, c->ppo.kl_coef != c->ppo.init_kl_coef)
+BROKEN(target_without_control,
+       !c->ppo.adap_kl_ctrl && !config_given(c, "ppo.adap_kl_ctrl") &&
+           (config_given(c, "ppo.target") || config_given(c, "ppo.horizon")))
+BROKEN(two_estimators, c->ppo.kl_penalty != KL_PENALTY_NULL && c->ppo.kl_estimator != KL_K1)
+BROKEN(norm_without_scaling, c->ppo.use_score_norm && !c->ppo.use_score_scaling)
+BROKEN(value_of_no_reward, str_equal(c->ppo.value_model, "reward") &&
+                               !(c->ppo.reward.n && c->ppo.reward.items[0].kind == REWARD_MODEL))
+BROKEN(uneven_minibatches, c->training.per_device_train_batch_size *
+                                   c->training.gradient_accumulation_steps %
+                                   c->ppo.num_mini_batches !=
+                               0)
+
+static const Rule RULES[] = {
+    {0, "device", device_is_unknown, "must be auto, cpu, cuda or cuda:N"},
+    {0, "model.path", no_model,
+     "is missing; name a model folder, or model.config to start from random weights"},
+    {0, "model.config", two_models, "stands beside model.path; keep one of them"},
+    {0, "model.tokenizer", no_tokenizer,
+     "is missing; a model from model.config has none of its own"},
+    {0, "model.adapter", adapter_on_nothing, "needs the model it was trained on; set model.path"},
+    {0, "quantization.load_in_8bit", two_quantizations, "stands beside load_in_4bit; keep one"},
+    {0, "quantization.load_in_4bit", full_quantized,
+     "needs an adapter to train, since quantized weights are frozen; set peft (use_peft: true)"},
+    {0, "quantization.lm_head", odd_lm_head, "can only be int8 or null"},
+    {0, "peft.init_lora_weights", odd_lora_init, "must be true or gaussian"},
+    {0, "data.train", no_data, "is missing; name a file or folder"},
+    {ON_SFT, "data.packing", packing_without_end, "needs data.max_length, the length of a row"},
+    {ON_SFT, "data.eval_packing", eval_packing_without_end,
+     "needs data.max_length, the length of a row"},
+    {0, "training.eval_strategy", eval_without_data,
+     "asks for evaluation, but there is nothing to evaluate on; set data.eval"},
+    {0, "training.eval_strategy", best_without_eval,
+     "is no, but the best step is asked for; set data.eval, or steps or epoch"},
+    {0, "training.early_stopping_threshold", threshold_without_patience,
+     "does nothing without early_stopping_patience; set it too"},
+    {ON_PPO, "ppo.reward", no_reward,
+     "is missing; give {model: PATH}, {function: NAME} or {command: [...]}"},
+    {ON_PPO, "ppo.stop_token_id", two_stops, "stands beside stop_token; keep one of them"},
+    {ON_PPO, "ppo.init_kl_coef", two_kl_coefs,
+     "and kl_coef are one number under two names, but differ; keep one of them"},
+    {ON_PPO, "ppo.target", target_without_control,
+     "does nothing without adap_kl_ctrl; say adap_kl_ctrl: true or false"},
+    {ON_PPO, "ppo.kl_penalty", two_estimators, "stands beside kl_estimator; keep one of them"},
+    {ON_PPO, "ppo.use_score_norm", norm_without_scaling, "needs use_score_scaling: true"},
+    {ON_PPO, "ppo.value.model", value_of_no_reward,
+     "is reward, but the first reward is no model; use policy or a path"},
+    {ON_PPO, "ppo.num_mini_batches", uneven_minibatches,
+     "must divide per_device_train_batch_size times gradient_accumulation_steps"},
+};
+
+static bool asks_url(const Config *c) {
+    for (size_t i = 0; i < c->ppo.reward.n; i++) {
+        if (c->ppo.reward.items[i].url) return true;
+    }
+    return false;
+}
+
+BROKEN(is_4bit, c->quantization.load_in_4bit)
+BROKEN(is_8bit, c->quantization.load_in_8bit)
+BROKEN(has_int8_head, c->quantization.lm_head != NULL)
+BROKEN(keeps_end, c->data.truncation_mode == TRUNCATE_KEEP_END)
+BROKEN(is_full_kl, c->ppo.kl_penalty == KL_PENALTY_FULL)
+
+/* Keys that are understood, and refused by name until the code is there: when it is, its line goes.
+ */
+static const Rule NOT_BUILT[] = {
+    {0, "quantization.load_in_4bit", is_4bit, "is not built yet: quantized bases; leave it out"},
+    {0, "quantization.load_in_8bit", is_8bit, "is not built yet: quantized bases; leave it out"},
+    {0, "quantization.lm_head", has_int8_head, "is not built yet: quantized heads; leave it out"},
+    {ON_SFT, "data.truncation_mode", keeps_end,
+     "keep_end is not built yet; use keep_start, or cut the rows"},
+    {ON_PPO, "ppo.kl_penalty", is_full_kl, "full is not built yet; use kl, abs or mse"},
+    {ON_PPO, "ppo.reward", asks_url, "url is not built yet; use a command that asks it"},
+};
+
+/* Where a key was given, else the top of the file. */
+static void error_at(Config *c, const char *path, const char *text) {
+    ConfigState *s = c->state;
+    const Slot *slot = config_slot(s, path);
+    if (slot->node)
+        yaml_error(&s->errors, slot->place, "%s", text);
+    else if (s->file)
+        yaml_error_at(&s->errors, s->file, 1, 1, "%s", text);
+    else
+        yaml_error_at(&s->errors, "arguments", 0, 0, "%s", text);
+}
+
+static void error_at_key(Config *c, const char *path, const char *text) {
+    char *line = str_format("`%s` %s", path, text);
+    error_at(c, path, line);
+    mem_free(line);
+}
+
+static void check_rules(Config *c, const Rule *rules, size_t n) {
+    for (size_t i = 0; i < n; i++) {
+        if (on_stage(rules[i].stages, c->stage) && rules[i].broken(c)) {
+            error_at_key(c, rules[i].path, rules[i].text);
+        }
+    }
+}
+
+static void check_datasets(Config *c, const char *path, const DatasetList *list) {
+    for (size_t i = 0; i < list->n; i++) {
+        if (!list->items[i].path) error_at_key(c, path, "needs a path in each entry");
+    }
+}
+
+static void check_reward_sources(Config *c) {
+    for (size_t i = 0; i < c->ppo.reward.n; i++) {
+        const RewardSource *r = &c->ppo.reward.items[i];
+        int n = (r->model != NULL) + (r->function != NULL) + (r->command.n > 0) + (r->url != NULL);
+        if (n != 1) {
+            error_at_key(c, "ppo.reward",
+                         "needs one of model, function, command, url in each entry");
+        }
+    }
+}
+
+/* The schedule knows its own arguments: ask it. */
+static void check_schedule(Config *c) {
+    Schedule schedule;
+    const char *path = "training.lr_scheduler_kwargs";
+    if (schedule_init(&schedule, &c->training, 1000) == OK) return;
+    char *text = mem_strdup(status_message());
+    status_clear();
+    error_at(c, config_given(c, path) ? path : "training.lr_scheduler_type", text);
+    mem_free(text);
+}
+
+void config_rules_apply(Config *c) {
+    resolve_run(c);
+    resolve_peft(c);
+    resolve_data(c);
+    resolve_training(c);
+    if (c->stage == STAGE_PPO) resolve_ppo(c);
+    check_rules(c, RULES, COUNT_OF(RULES));
+    check_rules(c, NOT_BUILT, COUNT_OF(NOT_BUILT));
+    check_datasets(c, "data.train", &c->data.train);
+    check_datasets(c, "data.eval", &c->data.eval);
+    if (c->stage == STAGE_PPO) check_reward_sources(c);
+    check_schedule(c);
+}

@@ -1,0 +1,88 @@
+/* loader: what the files of train/config share while a Config is made.
+ *
+ *     files, arguments --(config_source.c)--> slots --(config_value.c)--> fields
+ * --(config_rules.c)--> Config
+ *
+ * Each key has one slot: the node that was given for it last, and where. Layers are what may
+ * override one another: every included file, the file itself, every argument. Inside one layer an
+ * option may be named once, by its path or by a flat name.
+ */
+#ifndef HONE_TRAIN_CONFIG_LOADER_H
+#define HONE_TRAIN_CONFIG_LOADER_H
+
+#include "core/io/yaml.h"
+#include "core/str.h"
+#include "train/config/schema.h"
+
+typedef struct Slot {
+    YamlNode *node;        /* NULL: the default holds */
+    const YamlNode *place; /* of the key, for messages */
+    int layer;
+    bool whole; /* the layer gave all of it, not only parts ("data.train.path") */
+    bool flat;  /* by a flat name */
+} Slot;
+
+typedef struct ConfigState {
+    Stage stage;
+    YamlStore *store;
+    YamlErrors errors;
+    const Key *keys[SCHEMA_MAX_KEYS];
+    size_t n_keys;
+    Slot slots[SCHEMA_MAX_KEYS];
+    int layer;
+    const char *file;   /* the main file; NULL: none */
+    bool has_tree_keys; /* keys inside sections, and flat names of such keys, in the files (or in */
+    bool has_flat_keys; /* the arguments where there is no file) */
+    bool is_unread;     /* a file could not be parsed: what is missing may be in there */
+    Str without_effect; /* options that are accepted and do nothing: one warning */
+    ConfigItem *items;
+} ConfigState;
+
+/* ---- config_args.c ---- */
+typedef struct Argument {
+    char *shown, *name, *value; /* "argument `lr=1`" */
+} Argument;
+typedef struct CommandLine {
+    const char *file;
+    bool validate, print_config, dry_run, help, version;
+    Argument *items;
+    size_t n;
+} CommandLine;
+/* ERR_USAGE for what is no command line; keys and values are looked at later. */
+Status config_command_line(CommandLine *out, ConfigState *s, int argc, char **argv);
+
+/* ---- config_source.c ---- */
+/* Reads a file with its includes into the slots; config errors are collected. ERR_INPUT, ERR_IO. */
+Status config_source_file(ConfigState *s, const char *path);
+/* One `key=value` or `--key value` of the command line; a layer of its own. false: no such key. */
+bool config_source_argument(ConfigState *s, const char *shown, const char *name, const char *value);
+/* The key or alias behind a name on the command line: a path or a flat name; NULL where unknown. */
+const Key *config_source_key(const ConfigState *s, const char *name);
+bool config_source_knows(const ConfigState *s, const char *name);
+
+/* ---- config_value.c ---- */
+/* Sets the field of `key` in the struct at `base` from a node; errors say `path`. */
+void config_value_set(ConfigState *s, const Key *key, const char *path, const YamlNode *node,
+                      void *base);
+void config_value_default(ConfigState *s, const Key *key, void *base);
+/* The field as one line of YAML. */
+void config_value_text(Str *out, const Key *key, const void *base);
+/* Is x in "[lo, hi)", with either bracket? */
+bool config_value_in(const char *range, double x);
+/* Does a node say one of "false|null|{}"? Bools and numbers are compared by value. */
+bool config_value_is(const YamlNode *node, const char *alternatives);
+
+/* ---- config_rules.c ---- */
+/* Fills in what follows from other values, then checks what must hold between them. */
+void config_rules_apply(Config *c);
+
+/* The slot of a path of this stage; CHECKs that there is one. */
+Slot *config_slot(ConfigState *s, const char *path);
+static inline bool config_given(const Config *c, const char *path) {
+    return config_slot(c->state, path)->node != NULL;
+}
+static inline void *config_field(Config *c, const Key *key) {
+    return (char *)c + key->offset;
+}
+
+#endif
