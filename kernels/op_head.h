@@ -30,8 +30,9 @@ void op_logp_bwd(Dev *dev, Tensor logits, Tensor lse, Tensor entropy, Tensor tar
  * prefix sum of exp(z - max) exceeds u[r] * total. Sums are in real: in id order inside a block from 0, then block after
  * block; a prefix is the sum of the whole blocks before plus the sum inside its own. Where rounding leaves none, the
  * last kept one.
- *   token[R] i32; logp[R] real: untempered-or-tempered log-prob of the token under the FULL softmax at the
- *   temperature (the greedy row: at temperature 1). logp may be none. */
+ *   token[R] i32
+ *   logp[R] real or none: log-prob of the token under the FULL softmax at the temperature (the greedy row: at
+ *   temperature 1), the same bits as op_logp_fwd's. */
 #define SAMPLE_BLOCK 1024
 typedef struct SampleArgs {
     const double *temperature, *top_p; /* [R], host */
