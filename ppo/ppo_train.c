@@ -195,8 +195,7 @@ static Status optimise(PpoTrainer *t, int64_t update, double lr) {
             if (stop_requested()) return stop_status();
             int64_t first = t->minibatch * size, rows = n - first < size ? n - first : size;
             if (rows > 0)
-                TRY(minibatch(t, t->permutation + first, rows, lr, t->minibatch == parts - 1), st,
-                    out);
+                TRY(minibatch(t, t->permutation + first, rows, lr, t->minibatch == parts - 1));
         }
         t->minibatch = 0;
         t->epoch++;

@@ -41,8 +41,9 @@ typedef struct PpoTrainer {
     Generator *generator;
     Optim *optim;
     const Dataset *data;
-    BatchOrder
-        order; /* batch_size: rows of a micro-batch; accumulation: micro-batches of the batch */
+    BatchOrder order;     /* which prompt comes when */
+    int64_t micro_rows;   /* per_device_train_batch_size: rows of a micro-batch */
+    int64_t accumulation; /* micro-batches of the whole batch */
     Rollout *rollout;
     Trajectory *trajectory;
     PpoBatch *batch;
@@ -53,8 +54,8 @@ typedef struct PpoTrainer {
     PassOptions pass_options;
     KlForm kl_form;
     ScoreShaping shaping;
-    int64_t *items, *permutation;   /* [n] */
-    double *logp, *entropy, *value; /* [max rows of a pass] */
+    int64_t *items, *permutation; /* [n] */
+    double *logp, *value;         /* [max rows of a pass] */
     /* state: where the update stands */
     int64_t rollout_of; /* update whose rows the rollout holds, plus 1; 0: none */
     int64_t phase, epoch, minibatch;

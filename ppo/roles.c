@@ -42,7 +42,7 @@ static Status frozen_base(Base **out, PpoRoles *r, const char *path) {
 
 static Status open_reward(RewardModelRole *w, PpoRoles *r, const char *name, const Config *cfg,
                           const Tokenizer *tok) {
-    TRY(locate_model(&w->place, name, cfg->model.root));
+    TRY(place_model(&w->place, name, cfg->model.root));
     TRY(frozen_base(&w->base, r, w->place.base));
     const char *head_folder = w->place.adapter ? w->place.adapter : w->place.base;
     if (w->place.adapter)

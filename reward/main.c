@@ -7,7 +7,10 @@
 #include "reward/reward_program.h"
 
 static Status train(RewardProgram *p) {
-    while (run_goes_on(p->run)) {
+    for (;;) {
+        if (run_eval_due(p->run)) TRY(reward_program_evaluate(p));
+        TRY(run_save_if_due(p->run));
+        if (!run_goes_on(p->run)) return run_end(p->run);
         int64_t step = run_step(p->run);
         double lr = schedule_lr(&p->schedule, step);
         RewardStep done;
@@ -16,10 +19,7 @@ static Status train(RewardProgram *p) {
         if (!done.optim.finite) return run_numbers_bad(p->run, "gradient norm", done.optim.worst);
         reward_log_step(run_metrics(p->run), &p->trainer, &done, lr);
         TRY(run_step_done(p->run, reward_program_epoch(p, step + 1)));
-        if (run_eval_due(p->run)) TRY(reward_program_evaluate(p));
-        TRY(run_save_if_due(p->run));
     }
-    return run_end(p->run);
 }
 
 int main(int argc, char **argv) {

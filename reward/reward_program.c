@@ -94,13 +94,10 @@ Status reward_program_begin(RewardProgram *p) {
     RunFacts facts = {
         .total_steps = p->total_steps,
         .examples_per_step = per_step,
-        .tokens_per_step = per_step * dataset_counts(p->train)->tokens / dataset_size(p->train),
         .unit = "steps",
         .has_eval = p->eval != NULL,
     };
-    TRY(run_begin(p->run, &facts));
-    if (run_eval_due(p->run)) return reward_program_evaluate(p); /* eval_on_start */
-    return OK;
+    return run_begin(p->run, &facts);
 }
 
 double reward_program_epoch(const RewardProgram *p, int64_t steps) {

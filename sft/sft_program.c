@@ -80,14 +80,10 @@ Status sft_program_begin(SftProgram *p) {
     RunFacts facts = {
         .total_steps = p->total_steps,
         .examples_per_step = per_step,
-        .tokens_per_step = per_step * dataset_counts(p->train)->tokens / dataset_size(p->train),
         .unit = "steps",
         .has_eval = p->eval != NULL,
     };
-    TRY(run_begin(p->run, &facts));
-    /* eval_on_start */
-    if (run_eval_due(p->run)) return sft_program_evaluate(p);
-    return OK;
+    return run_begin(p->run, &facts);
 }
 
 double sft_program_epoch(const SftProgram *p, int64_t steps) {

@@ -33,7 +33,7 @@ Status setup_tokenizer(Tokenizer **out, const Config *cfg) {
     if (str_equal(name, "bytes")) return tokenizer_open_bytes(out);
     if (file_is_regular(name)) return tokenizer_open(out, name);
     ModelPlace place;
-    TRY(locate_model(&place, name, cfg->model.root));
+    TRY(place_model(&place, name, cfg->model.root));
     /* An adapter folder that brings its tokenizer goes before the base. */
     Status st = OK;
     bool has_own = false;
@@ -109,7 +109,7 @@ Status setup_dataset(Dataset **out, const Config *cfg, DatasetKind kind, const c
     Status st = OK;
     for (size_t i = 0; i < list->n; i++) {
         const DatasetConfig *from = &list->items[i];
-        TRY_GOTO(locate_data(&paths[i], from->path, cfg->data.root), st, out);
+        TRY_GOTO(place_data(&paths[i], from->path, cfg->data.root), st, out);
         columns[i] = mem_zalloc(from->columns.n + 1, sizeof **columns);
         for (size_t c = 0; c < from->columns.n; c++)
             columns[i][c] =
@@ -191,7 +191,7 @@ LoraOptions setup_lora(const Config *cfg, const char *task_type) {
 Status setup_trainee(Trainee *out, Dev *dev, const Config *cfg, const char *task_type) {
     *out = (Trainee){0};
     const ModelConfig *m = &cfg->model;
-    if (m->path) TRY(locate_model(&out->place, m->path, m->root));
+    if (m->path) TRY(place_model(&out->place, m->path, m->root));
     if (m->adapter) {
         mem_free(out->place.adapter);
         out->place.adapter = mem_strdup(m->adapter);

@@ -12,7 +12,7 @@
 #include "data/template.h"
 #include "data/tokenizer/tokenizer.h"
 #include "model/model.h"
-#include "stage/locate.h"
+#include "stage/place.h"
 #include "train/config/config.h"
 #include "train/run.h"
 

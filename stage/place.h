@@ -1,6 +1,6 @@
-/* locate: what a name in a config stands for on this machine. */
-#ifndef HONE_STAGE_LOCATE_H
-#define HONE_STAGE_LOCATE_H
+/* place: what a name in a config stands for on this machine. */
+#ifndef HONE_STAGE_PLACE_H
+#define HONE_STAGE_PLACE_H
 
 #include "core/status.h"
 
@@ -16,11 +16,11 @@ typedef struct ModelPlace {
  * below `root` (may be NULL), then in the Hugging Face cache (HF_HOME, else ~/.cache/huggingface;
  * hub/models--org--name/snapshots/<newest>). ERR_INPUT with the command that would fetch it when
  * there is nothing. */
-Status locate_model(ModelPlace *out, const char *name, const char *root);
+Status place_model(ModelPlace *out, const char *name, const char *root);
 void model_place_free(ModelPlace *p);
 
 /* A data set: a file, glob or folder as it is; else below `root`, then in the cache
  * (hub/datasets--org--name). The caller mem_free's *out. */
-Status locate_data(char **out, const char *name, const char *root);
+Status place_data(char **out, const char *name, const char *root);
 
 #endif

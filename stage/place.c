@@ -1,4 +1,4 @@
-#include "stage/locate.h"
+#include "stage/place.h"
 
 #include "core/file.h"
 #include "core/io/json.h"
@@ -76,7 +76,7 @@ out:
     return st;
 }
 
-Status locate_model(ModelPlace *out, const char *name, const char *root) {
+Status place_model(ModelPlace *out, const char *name, const char *root) {
     *out = (ModelPlace){0};
     char *folder = lookup("models", name, root);
     if (!folder)
@@ -117,7 +117,7 @@ void model_place_free(ModelPlace *p) {
     *p = (ModelPlace){0};
 }
 
-Status locate_data(char **out, const char *name, const char *root) {
+Status place_data(char **out, const char *name, const char *root) {
     *out = lookup("datasets", name, root);
     if (*out) return OK;
     /* A glob, or a path that is missing: the data set says which file it looked for. */

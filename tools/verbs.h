@@ -1,0 +1,16 @@
+/* verbs: the table of `hone`. A verb that is not built is not in it. */
+#ifndef HONE_TOOLS_VERBS_H
+#define HONE_TOOLS_VERBS_H
+
+#include "core/status.h"
+
+typedef struct Verb {
+    const char *name, *summary;
+    Status (*run)(int argc, char **argv); /* argv[0] is the verb */
+} Verb;
+
+extern const Verb verbs[]; /* ends with a NULL name */
+
+Status hone_schema(int argc, char **argv);
+
+#endif
