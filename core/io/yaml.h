@@ -31,7 +31,7 @@ struct YamlNode {
     YamlKind kind;
     bool quoted;      /* a scalar in quotes or a block: never a number, a bool or null */
     const char *file; /* as messages name it: "runs/a.yaml" or "argument `lr=1`" */
-    int line, column; /* from 1; 0 when the text did not come from a file */
+    int line, column; /* from 1; line 0: not from a file, and column is the order of such places */
     char *text;       /* scalar: NUL-terminated UTF-8 */
     size_t n;         /* sequence, mapping: entries */
     YamlNode **keys;  /* mapping: n scalars */
@@ -60,7 +60,7 @@ void yaml_error_at(YamlErrors *e, const char *file, int line, int column, const 
     __attribute__((format(printf, 5, 6)));
 void yaml_error(YamlErrors *e, const YamlNode *at, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
-void yaml_errors_sort(YamlErrors *e); /* by file in order of appearance, then line, then column */
+void yaml_errors_sort(YamlErrors *e); /* by file as they appeared, line, column; line 0 last */
 /* One error as a line; places from the command line have no LINE:COL. */
 void yaml_errors_line(const YamlErrors *e, size_t i, char *buf, size_t cap);
 void yaml_errors_free(YamlErrors *e);

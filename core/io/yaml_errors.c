@@ -47,6 +47,7 @@ typedef struct Ranked {
 static bool comes_after(const Ranked *a, const Ranked *b) {
     bool a_is_placed = a->error.line > 0, b_is_placed = b->error.line > 0;
     if (a_is_placed != b_is_placed) return b_is_placed;
+    if (!a_is_placed) return a->error.column > b->error.column;
     if (a->rank != b->rank) return a->rank > b->rank;
     if (a->error.line != b->error.line) return a->error.line > b->error.line;
     return a->error.column > b->error.column;

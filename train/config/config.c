@@ -56,7 +56,8 @@ static void set_fields(Config *c) {
         if (!s->slots[i].node) continue;
         size_t before = s->errors.n;
         config_value_set(s, s->keys[i], s->keys[i]->path, s->slots[i].node, c);
-        if (s->errors.n > before) config_value_default(s, s->keys[i], c);
+        s->slots[i].refused = s->errors.n > before;
+        if (s->slots[i].refused) config_value_default(s, s->keys[i], c);
     }
 }
 

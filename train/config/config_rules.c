@@ -241,6 +241,7 @@ static const Rule NOT_BUILT[] = {
 static void error_at(Config *c, const char *path, const char *text) {
     ConfigState *s = c->state;
     const Slot *slot = config_slot(s, path);
+    if (slot->refused) return;
     if (slot->node)
         yaml_error(&s->errors, slot->place, "%s", text);
     else if (s->file)

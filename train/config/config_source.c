@@ -136,12 +136,16 @@ static YamlNode *mapped(ConfigState *s, const Alias *a, YamlNode *key, YamlNode 
     return value;
 }
 
-static void check_neutral(ConfigState *s, const Neutral *x, YamlNode *key, YamlNode *value) {
-    if (strchr(x->path, '.') && !strchr(key->text, '.')) s->has_flat_keys = true;
+/* `name` is how it was written: by path or by its flat name. */
+static void check_neutral(ConfigState *s, const Neutral *x, const char *name, YamlNode *value) {
+    if (!strchr(name, '.'))
+        s->has_flat_keys = true;
+    else
+        s->has_tree_keys = true;
     if (config_value_is(value, x->accepted)) return;
     size_t n = strlen(x->accepted);
     if (n > 2 && strcmp(x->accepted + n - 2, "|*") == 0) {
-        str_printf(&s->without_effect, "%s%s (%s)", s->without_effect.len ? ", " : "", key->text,
+        str_printf(&s->without_effect, "%s%s (%s)", s->without_effect.len ? ", " : "", name,
                    x->why);
         return;
     }
@@ -152,20 +156,30 @@ static void check_neutral(ConfigState *s, const Neutral *x, YamlNode *key, YamlN
         else
             str_append_char(&words, *at);
     }
-    yaml_error(&s->errors, value, "`%s` can only be %s here: %s", key->text, str_text(&words),
-               x->why);
+    yaml_error(&s->errors, value, "`%s` can only be %s here: %s", name, str_text(&words), x->why);
     str_free(&words);
 }
 
-/* A name without dots at the top: a TRL name. false: unknown. */
+static bool assign_alias(ConfigState *s, const Alias *a, bool flat, YamlNode *key,
+                         YamlNode *value) {
+    YamlNode *to = mapped(s, a, key, value);
+    return !to || assign(s, a->path, flat, key, to);
+}
+
+/* A name at the top that is no path: TRL's. false: unknown. */
 static bool assign_flat(ConfigState *s, YamlNode *key, YamlNode *value) {
     const Key *k = schema_flat(s->stage, key->text);
     if (k) return assign(s, k->path, true, key, value);
     const Alias *a = schema_alias(s->stage, key->text);
     if (!a) return false;
-    YamlNode *to = mapped(s, a, key, value);
     s->has_flat_keys = true;
-    return !to || assign(s, a->path, true, key, to);
+    return assign_alias(s, a, true, key, value);
+}
+
+/* `training:` holds TrainingArguments, so their translated names stand there too. */
+static bool assign_in_training(ConfigState *s, const char *prefix, YamlNode *key, YamlNode *value) {
+    const Alias *a = strcmp(prefix, "training") == 0 ? schema_alias(s->stage, key->text) : NULL;
+    return a && assign_alias(s, a, false, key, value);
 }
 
 static void unknown_key(ConfigState *s, const char *path, const YamlNode *key) {
@@ -210,10 +224,10 @@ static void walk_entry(ConfigState *s, const char *prefix, YamlNode *key, YamlNo
         assign(s, path, false, key, value);
     } else if (schema_is_group(s->stage, path)) {
         walk_group(s, path, key, value);
-    } else if (!*prefix && assign_flat(s, key, value)) {
+    } else if (!*prefix ? assign_flat(s, key, value) : assign_in_training(s, prefix, key, value)) {
         /* done */
     } else if ((neutral = schema_neutral(s->stage, path)) != NULL) {
-        check_neutral(s, neutral, key, value);
+        check_neutral(s, neutral, path, value);
     } else {
         unknown_key(s, path, key);
     }
@@ -367,7 +381,7 @@ static YamlNode *argument_value(ConfigState *s, const YamlNode *place, const cha
 bool config_source_argument(ConfigState *s, const char *shown, const char *name,
                             const char *value) {
     bool tree = s->has_tree_keys, flat = s->has_flat_keys;
-    const YamlNode place = {.file = yaml_store_text(s->store, shown)};
+    const YamlNode place = {.file = yaml_store_text(s->store, shown), .column = ++s->n_arguments};
     YamlNode *key = yaml_new_scalar(s->store, &place, name);
     if (!config_source_knows(s, name)) {
         unknown_key(s, name, key);
@@ -381,7 +395,7 @@ bool config_source_argument(ConfigState *s, const char *shown, const char *name,
         if (strchr(k->path, '.')) s->has_tree_keys = true;
         assign(s, name, false, key, node);
     } else if (!assign_flat(s, key, node)) {
-        check_neutral(s, schema_neutral(s->stage, name), key, node);
+        check_neutral(s, schema_neutral(s->stage, name), name, node);
     }
     if (s->file) { /* the file alone says whether it is a flat TRL file */
         s->has_tree_keys = tree;

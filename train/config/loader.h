@@ -18,8 +18,9 @@ typedef struct Slot {
     YamlNode *node;        /* NULL: the default holds */
     const YamlNode *place; /* of the key, for messages */
     int layer;
-    bool whole; /* the layer gave all of it, not only parts ("data.train.path") */
-    bool flat;  /* by a flat name */
+    bool whole;   /* the layer gave all of it, not only parts ("data.train.path") */
+    bool flat;    /* by a flat name */
+    bool refused; /* the value was no good: the default holds, and no rule speaks of the key */
 } Slot;
 
 typedef struct ConfigState {
@@ -30,6 +31,7 @@ typedef struct ConfigState {
     size_t n_keys;
     Slot slots[SCHEMA_MAX_KEYS];
     int layer;
+    int n_arguments;
     const char *file;   /* the main file; NULL: none */
     bool has_tree_keys; /* keys inside sections, and flat names of such keys, in the files (or in */
     bool has_flat_keys; /* the arguments where there is no file) */
