@@ -168,15 +168,22 @@ static void transpose(void *to, const void *from, size_t size, int64_t rows, int
                    (const char *)from + (size_t)(r * cols + c) * size, size);
 }
 
+void base_file_order(const WeightRef *ref, DType dtype, void *to, const void *ours) {
+    size_t size = dtype_size(dtype);
+    if (ref->transposed)
+        transpose(to, ours, size, ref->rows, ref->cols);
+    else
+        memcpy(to, ours, (size_t)(ref->rows * ref->cols) * size);
+}
+
 void base_read_weight(const Base *b, const WeightRef *ref, DType dtype, void *to) {
     if (!ref->transposed) {
         weight_download(ref->weight, b->dev, dtype, to);
         return;
     }
-    size_t size = dtype_size(dtype);
-    void *ours = mem_alloc((size_t)(ref->rows * ref->cols) * size);
+    void *ours = mem_alloc((size_t)(ref->rows * ref->cols) * dtype_size(dtype));
     weight_download(ref->weight, b->dev, dtype, ours);
-    transpose(to, ours, size, ref->rows, ref->cols);
+    base_file_order(ref, dtype, to, ours);
     mem_free(ours);
 }
 

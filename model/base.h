@@ -58,6 +58,8 @@ static inline int base_slots(const Base *b) {
 
 /* A weight as files hold it (transposed back), in `dtype`, into to[rows*cols]. */
 void base_read_weight(const Base *b, const WeightRef *ref, DType dtype, void *to);
+/* The same of values that are in the caller's hands, ours[rows,cols]. */
+void base_file_order(const WeightRef *ref, DType dtype, void *to, const void *ours);
 /* The other way: from[rows*cols] as files hold it. */
 Status base_write_weight(Base *b, const WeightRef *ref, DType dtype, const void *from);
 
