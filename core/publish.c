@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #define TEMP_PREFIX ".tmp-"
+#define OLD_PREFIX ".old-"
 
 struct PublishFile {
     char *path; /* where it will be, for messages */
@@ -215,21 +216,28 @@ static Status sync_tree(const char *path) {
     return io_sync_folder(path) == 0 ? OK : fail_write(path);
 }
 
-/* Where two names cannot be swapped at once: the old one steps aside for a moment. A crash in that
- * moment leaves the old folder under its temporary name, whole. */
+/* "<folder>/.old-<name>", where the old folder waits while it is replaced in two steps. */
+static char *aside_of(const char *path) {
+    char *folder = file_folder(path);
+    char *aside = str_format("%s/" OLD_PREFIX "%s", folder, file_name(path));
+    mem_free(folder);
+    return aside;
+}
+
+/* Where two names cannot be swapped at once: the old folder steps aside for a moment. If that
+ * moment is the last, publish_clean brings it back. */
 static Status swap_in_two_steps(PublishFolder *d) {
-    char *aside = temp_beside(d->path);
-    Status st = OK;
-    if (io_ops.rename(d->path, aside) != 0) {
-        st = fail_create(d->path);
-    } else if (io_ops.rename(d->temp, d->path) != 0) {
+    char *aside = aside_of(d->path);
+    Status st = file_remove_tree(aside);
+    if (st == OK && io_ops.rename(d->path, aside) != 0) st = fail_create(d->path);
+    if (st == OK && io_ops.rename(d->temp, d->path) != 0) {
         st = fail_create(d->path);
         io_ops.rename(aside, d->path);
-    } else {
+    }
+    if (st == OK) {
         d->committed = true;
         mem_free(d->temp);
-        d->temp = aside; /* what is left to remove */
-        return OK;
+        d->temp = mem_strdup(aside); /* what is left to remove */
     }
     mem_free(aside);
     return st;
@@ -267,17 +275,29 @@ void publish_folder_close(PublishFolder *d) {
     mem_free(d);
 }
 
+static Status clean_one(const char *folder, const char *name) {
+    char *path = file_join(folder, name);
+    Status st = OK;
+    if (str_starts(name, TEMP_PREFIX)) {
+        st = file_remove_tree(path);
+    } else if (str_starts(name, OLD_PREFIX)) {
+        char *target = file_join(folder, name + strlen(OLD_PREFIX));
+        if (file_exists(target))
+            st = file_remove_tree(path);
+        else if (io_ops.rename(path, target) != 0)
+            st = fail_create(target);
+        mem_free(target);
+    }
+    mem_free(path);
+    return st;
+}
+
 Status publish_clean(const char *folder) {
     if (!file_is_folder(folder)) return OK;
     FileList names;
     TRY(file_list(&names, folder));
     Status st = OK;
-    for (size_t i = 0; i < names.count && st == OK; i++) {
-        if (!str_starts(names.names[i], TEMP_PREFIX)) continue;
-        char *path = file_join(folder, names.names[i]);
-        st = file_remove_tree(path);
-        mem_free(path);
-    }
+    for (size_t i = 0; i < names.count && st == OK; i++) st = clean_one(folder, names.names[i]);
     file_list_free(&names);
     return st;
 }

@@ -49,8 +49,9 @@ publish_folder_path(const PublishFolder *d); /* the temporary folder, while it i
 Status publish_folder_commit(PublishFolder *d);
 void publish_folder_close(PublishFolder *d); /* removes everything unless committed */
 
-/* Removes temporary files and folders that died processes left in `folder`. Only for who owns the
- * folder (lock.h): it does not ask whether they are still being written. */
+/* Removes temporary files and folders that died processes left in `folder`, and brings back a
+ * folder whose replacing was cut off. Only for who owns the folder (lock.h): it does not ask
+ * whether they are still being written. */
 Status publish_clean(const char *folder);
 
 #endif
