@@ -1,0 +1,52 @@
+#!/usr/bin/env bash
+# The tests, from a machine with nothing installed: packages, build, every test; no Python.
+#
+#   tests/run.sh            the suite (a few minutes)
+#   tests/run.sh --full     with the long grids of faults and fuzzing
+#   tests/run.sh --asan     built with the address sanitizer (--ubsan: undefined behaviour)
+#
+# The last line is `N passed, N failed, N skipped`, of single test cases.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+preset=cpu
+for argument in "$@"; do
+    case "$argument" in
+    --full) export HONE_TESTS_FULL=1 ;;
+    --asan) preset=asan ;;
+    --ubsan) preset=ubsan ;;
+    *)
+        echo "tests/run.sh: unknown option $argument; see the head of the file" >&2
+        exit 2
+        ;;
+    esac
+done
+build=build
+[ "$preset" = cpu ] || build="build-$preset"
+
+. ./cmake/packages.sh
+install_packages libcmocka-dev
+
+echo "== build ($preset)"
+cmake --preset "$preset" >/dev/null
+cmake --build --preset "$preset"
+
+echo "== tests"
+log="$build/tests.log"
+ctest --test-dir "$build" --output-on-failure -j "$(nproc)" --no-tests=error -O "$build/ctest.log" --quiet || true
+cp "$build/Testing/Temporary/LastTest.log" "$log"
+broken=0 # test programs that ended badly without naming a failed case
+if [ -s "$build/Testing/Temporary/LastTestsFailed.log" ]; then
+    while IFS=: read -r _ name; do
+        echo "-- failed: $name"
+        "$build/tests/$name" >"$build/failed.log" 2>&1 || true
+        tail -n 40 "$build/failed.log"
+        grep -q '^\[  FAILED  \] test_' "$build/failed.log" || broken=$((broken + 1))
+    done <"$build/Testing/Temporary/LastTestsFailed.log"
+fi
+passed=$(grep -c '^\[       OK \]' "$log" || true)
+skipped=$(grep -c '^\[  SKIPPED \] test_' "$log" || true)
+failed=$(grep '^\[  FAILED  \] test_' "$log" | sort -u | grep -c . || true)
+failed=$((failed + broken))
+echo "$passed passed, $failed failed, $skipped skipped"
+[ "$failed" -eq 0 ]
