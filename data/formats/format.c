@@ -75,8 +75,8 @@ static Status fail_unknown(const char *name) {
         str_printf(&all, ", %s", formats[i].name);
     }
     Status st = status_fail(ERR_CONFIG, "unknown data format `%s`%s%s%s; there are: auto%s", name,
-                            best ? "; did you mean `" : "", best ? best->name : "",
-                            best ? "`?" : "", str_text(&all));
+                            best ? " (did you mean `" : "", best ? best->name : "",
+                            best ? "`?)" : "", str_text(&all));
     str_free(&all);
     return st;
 }
