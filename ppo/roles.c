@@ -31,7 +31,7 @@ static Status frozen_base(Base **out, PpoRoles *r, const char *path) {
         mem_free(folder);
         return OK;
     }
-    BaseOptions options = {.path = path, .dtype = r->dtype};
+    BaseOptions options = {.path = path, .dtype = r->dtype, .trunk_only = true};
     Status st = base_open(out, r->dev, &options);
     if (st == OK)
         pool_add(r, *out, folder);

@@ -203,6 +203,7 @@ Status setup_trainee(Trainee *out, Dev *dev, const Config *cfg, const char *task
         .seed = (uint64_t)cfg->run.seed,
         .dtype = setup_dtype(m->dtype),
         .trainable = !has_adapter,
+        .trunk_only = str_equal(task_type, "SEQ_CLS"),
     };
     Status st = base_open(&out->base, dev, &base);
     LoraOptions lora = setup_lora(cfg, task_type);
