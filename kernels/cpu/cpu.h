@@ -16,6 +16,11 @@
 #define CPU_JOIN(name, isa) CPU_JOIN_(name, isa)
 #define CPU_NAME(name) CPU_JOIN(name, CPU_ISA)
 
+/* void cpu_linear_fwd_avx2(Dev *, Tensor, ...); and so on for every op. */
+#define CPU_DECLARE(name, parameters) void CPU_NAME(name) parameters;
+OPS(CPU_DECLARE)
+#undef CPU_DECLARE
+
 /* Scratch memory of one thread, allocated when the device is opened and used by one op at a time.
  */
 #define CPU_SCRATCH_BYTES ((size_t)1 << 20)

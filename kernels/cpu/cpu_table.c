@@ -2,8 +2,6 @@
 
 extern const Ops CPU_NAME(ops);
 
-#define CPU_DECLARE(name, parameters) void CPU_NAME(name) parameters __attribute__((weak));
-OPS(CPU_DECLARE)
-
-#define CPU_SLOT(name, parameters) .name = CPU_NAME(name),
-const Ops CPU_NAME(ops) = {OPS(CPU_SLOT)};
+const Ops CPU_NAME(ops) = {.linear_fwd = CPU_NAME(linear_fwd),
+                           .linear_dx = CPU_NAME(linear_dx),
+                           .linear_dw = CPU_NAME(linear_dw)};

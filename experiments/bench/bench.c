@@ -1,0 +1,140 @@
+#include "bench.h"
+
+#include "core/mem.h"
+
+#include <omp.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
+double bench_now(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+static double timed(void (*run)(void *), void *ctx) {
+    double start = bench_now();
+    run(ctx);
+    return bench_now() - start;
+}
+
+void bench_interleaved(double *best_a, double *best_b, void (*a)(void *), void (*b)(void *),
+                       void *ctx, double seconds) {
+    *best_a = *best_b = 1e30;
+    a(ctx); /* warm-up: pages, caches, threads */
+    if (b) b(ctx);
+    double end = bench_now() + seconds;
+    for (int turn = 0; turn < 3 || bench_now() < end; turn++) {
+        double t = timed(a, ctx);
+        if (t < *best_a) *best_a = t;
+        if (b && (t = timed(b, ctx)) < *best_b) *best_b = t;
+    }
+}
+
+/* Seconds all cores were busy, from the first line of /proc/stat (user nice system idle iowait irq
+ * softirq steal). */
+static double busy_seconds(void) {
+    FILE *f = fopen("/proc/stat", "r");
+    if (!f) return -1;
+    double user, nice, system, idle, iowait, irq, softirq;
+    int n = fscanf(f, "cpu %lf %lf %lf %lf %lf %lf %lf", &user, &nice, &system, &idle, &iowait,
+                   &irq, &softirq);
+    fclose(f);
+    if (n != 7) return -1;
+    return (user + nice + system + irq + softirq) / (double)sysconf(_SC_CLK_TCK);
+}
+
+double bench_other_cpu(void) {
+    static double last_busy, last_own, last_time;
+    struct timespec own_time;
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &own_time);
+    double own = (double)own_time.tv_sec + 1e-9 * (double)own_time.tv_nsec;
+    double busy = busy_seconds(), now = bench_now();
+    double others = (busy - last_busy) - (own - last_own), elapsed = now - last_time;
+    last_busy = busy, last_own = own, last_time = now;
+    if (busy < 0) return -1;
+    return others > 0 ? others / elapsed : 0;
+}
+
+#if defined(__x86_64__)
+__attribute__((target("avx2,fma"))) static void fma_loop(int64_t n, float *sink) {
+    __m256 x = _mm256_set1_ps(0.999F), y = _mm256_set1_ps(0.001F), sum[12];
+    for (int i = 0; i < 12; i++) sum[i] = _mm256_set1_ps((float)i);
+    for (int64_t k = 0; k < n; k++)
+        for (int i = 0; i < 12; i++) sum[i] = _mm256_fmadd_ps(sum[i], x, y);
+    for (int i = 1; i < 12; i++) sum[0] = _mm256_add_ps(sum[0], sum[i]);
+    _mm256_storeu_ps(sink, sum[0]);
+}
+
+double bench_fma_peak(void) {
+    if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma")) return 0;
+    const int64_t n = 4000000;
+    double best = 1e30;
+    int threads = omp_get_max_threads();
+    for (int turn = 0; turn < 5; turn++) {
+        double start = bench_now();
+#pragma omp parallel
+        {
+            float sink[8];
+            fma_loop(n, sink);
+        }
+        double t = bench_now() - start;
+        if (t < best) best = t;
+    }
+    return 1e-9 * 12 * 16 * (double)n * threads / best;
+}
+#else
+double bench_fma_peak(void) {
+    return 0;
+}
+#endif
+
+void bench_memory(double *read, double *copy) {
+    const int64_t n = (int64_t)64 << 20;
+    float *a = bench_floats(n, 1), *b = bench_floats(n, 2);
+    double best_read = 1e30, best_copy = 1e30;
+    float sink = 0;
+    for (int turn = 0; turn < 5; turn++) {
+        double start = bench_now();
+#pragma omp parallel for reduction(+ : sink) schedule(static)
+        for (int64_t block = 0; block < n / 64; block++) {
+            float lane[64]; /* independent sums, so that adding does not wait for adding */
+            memcpy(lane, a + block * 64, sizeof lane);
+            int32_t bits = 0;
+            for (int i = 0; i < 64; i++) {
+                int32_t x;
+                memcpy(&x, &lane[i], sizeof x);
+                bits ^= x;
+            }
+            sink += bits == 1 ? 1.0F : 0.0F;
+        }
+        double t = bench_now() - start;
+        if (t < best_read) best_read = t;
+        start = bench_now();
+#pragma omp parallel for schedule(static)
+        for (int64_t block = 0; block < n / 4096; block++)
+            memcpy(b + block * 4096, a + block * 4096, 4096 * sizeof *a);
+        t = bench_now() - start;
+        if (t < best_copy) best_copy = t;
+    }
+    if (sink > 1e9F) puts("");
+    *read = 4e-9 * (double)n / best_read;
+    *copy = 8e-9 * (double)n / best_copy;
+    mem_free(a);
+    mem_free(b);
+}
+
+float *bench_floats(int64_t n, uint32_t seed) {
+    float *p = mem_aligned((size_t)n * sizeof *p);
+#pragma omp parallel for schedule(static)
+    for (int64_t i = 0; i < n; i++) {
+        uint32_t x = ((uint32_t)i + seed * 7919U) * 2654435761U;
+        p[i] = (float)(x >> 8) * 0x1p-24F - 0.5F;
+    }
+    return p;
+}

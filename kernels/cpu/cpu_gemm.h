@@ -1,0 +1,40 @@
+/* cpu_gemm: c[M,N] (+)= alpha * a[M,K] b[K,N] (+ bias[N]), row-invariant.
+ *
+ * Order of a sum, the same for every element of every call: the inner axis is cut into blocks of
+ * GEMM_K_BLOCK from 0; each block is one chain of fused multiply-adds (cpu_tile.h); alpha times the
+ * first block's sum is stored (or added to c), the others are added one after another, the bias
+ * last. With K <= GEMM_K_BLOCK this is one chain. (Blocks also keep the rounding error of long sums
+ * below that of a chain.)
+ */
+#ifndef HONE_KERNELS_CPU_GEMM_H
+#define HONE_KERNELS_CPU_GEMM_H
+
+#include "kernels/cpu/cpu.h"
+
+#define GEMM_K_BLOCK 384
+
+typedef enum GemmLayout {
+    GEMM_PANEL,    /* LAYOUT_PANEL */
+    GEMM_OUT_ROWS, /* b[k][n] at [n * stride + k]: a weight [O,I] used forward */
+    GEMM_IN_ROWS   /* b[k][n] at [k * stride + n]: a weight [O,I] used backward */
+} GemmLayout;
+
+typedef struct Gemm {
+    int64_t m, n, k;
+    const float *a;
+    int64_t a_stride;
+    bool a_transposed; /* a[m][k] at [k * a_stride + m], else at [m * a_stride + k] */
+    const void *b;
+    DType b_dtype;
+    GemmLayout b_layout;
+    int64_t b_stride;
+    float *c;
+    int64_t c_stride;
+    const float *bias; /* [N] or NULL */
+    float alpha;
+    bool accumulate;
+} Gemm;
+
+void CPU_NAME(gemm)(const Dev *dev, const Gemm *g);
+
+#endif

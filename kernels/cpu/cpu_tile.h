@@ -1,0 +1,145 @@
+/* cpu_tile: the inner loop of every matrix product: a few rows times panels of 16 columns, the sums
+ * in registers.
+ *
+ *     c[r][j] (+)= alpha * sum over k of a[r][k] * b[k][j]  (+ bias[j])
+ *
+ * Each sum is one chain of fused multiply-adds, k ascending, from zero. A chain does not know which
+ * tile it is computed in, so neither the number of rows nor the cut changes a bit.
+ *
+ * b comes in panels (PANEL_COLS columns, k by k, side by side), of f32, bf16 or f16 that are
+ * widened in registers. a is read either by rows (element k of row r at a[r * row_stride + k]) or
+ * from a block packed k by k (cpu_gemm.c).
+ */
+#ifndef HONE_KERNELS_CPU_TILE_H
+#define HONE_KERNELS_CPU_TILE_H
+
+#include "kernels/cpu/cpu_vec.h"
+#include "kernels/op_matmul.h"
+
+/* A register of the widest kind. LANES * WIDES = 16 columns of a panel. */
+#ifdef __AVX512F__
+#define WIDE 16
+typedef float Wide __attribute__((vector_size(64)));
+typedef float WideMem __attribute__((vector_size(64), aligned(4), may_alias));
+INLINE Wide wide_all(float x) {
+    return (Wide)_mm512_set1_ps(x);
+}
+INLINE Wide wide_fma(Wide a, Wide b, Wide c) {
+    return _mm512_fmadd_ps(a, b, c);
+}
+INLINE Wide wide_widen_bf16(const uint16_t *p) {
+    __m512i x = _mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i *)(const void *)p));
+    return (Wide)_mm512_slli_epi32(x, 16);
+}
+INLINE Wide wide_widen_f16(const uint16_t *p) {
+    return _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)(const void *)p));
+}
+/* Rows of a tile: packed a leaves its address in one register, so 24 sums of the 32 registers can
+ * be used. */
+#define TILE_PACKED_ROWS 24
+#else
+#define WIDE VEC
+typedef Vec Wide;
+typedef VecMem WideMem;
+INLINE Wide wide_all(float x) {
+    return vec_all(x);
+}
+INLINE Wide wide_fma(Wide a, Wide b, Wide c) {
+    return vec_fma(a, b, c);
+}
+INLINE Wide wide_widen_bf16(const uint16_t *p) {
+    return vec_widen_bf16(p);
+}
+INLINE Wide wide_widen_f16(const uint16_t *p) {
+    return vec_widen_f16(p);
+}
+#define TILE_PACKED_ROWS 6
+#endif
+
+#define TILE_ROWS 6 /* at most, where a is read by rows */
+#define WIDES (PANEL_COLS / WIDE)
+#define TILE_MAX_ROWS (TILE_PACKED_ROWS > TILE_ROWS ? TILE_PACKED_ROWS : TILE_ROWS)
+#define TILE_MAX_WIDES (4 * WIDES)
+
+INLINE Wide wide_load(const float *p) {
+    return *(const WideMem *)p;
+}
+INLINE void wide_store(float *p, Wide v) {
+    *(WideMem *)p = v;
+}
+
+INLINE Wide wide_load_as(const void *p, DType dtype, int64_t i) {
+    switch (dtype) {
+    case DTYPE_F32:
+        return wide_load((const float *)p + i);
+    case DTYPE_BF16:
+        return wide_widen_bf16((const uint16_t *)p + i);
+    default:
+        return wide_widen_f16((const uint16_t *)p + i);
+    }
+}
+
+/* Where a tile's sums go. */
+typedef struct TileOut {
+    float *c;          /* [rows, cols], row stride c_stride */
+    int64_t c_stride;  /* */
+    int64_t rows;      /* stored, <= those computed */
+    int64_t cols;      /* stored, <= 16 a panel */
+    const float *bias; /* [cols] or NULL */
+    float alpha;
+    bool add; /* to what is in c */
+} TileOut;
+
+/* One row of one panel's sums, through memory where the panel is cut. */
+INLINE void tile_store_row(const TileOut *out, int64_t row, int64_t col, const Wide sums[WIDES]) {
+    float *c = out->c + row * out->c_stride + col;
+    int64_t n = out->cols - col < PANEL_COLS ? out->cols - col : PANEL_COLS;
+    float whole[PANEL_COLS], bias[PANEL_COLS] = {0}, old[PANEL_COLS] = {0};
+    bool cut = n < PANEL_COLS;
+    const float *b = out->bias ? out->bias + col : NULL, *o = c;
+    if (cut && b) b = memcpy(bias, b, (size_t)n * sizeof *b);
+    if (cut && out->add) o = memcpy(old, c, (size_t)n * sizeof *c);
+    float *to = cut ? whole : c;
+    for (int w = 0; w < WIDES; w++) {
+        Wide v = sums[w] * wide_all(out->alpha);
+        if (b) v += wide_load(b + w * WIDE);
+        if (out->add) v = wide_load(o + w * WIDE) + v;
+        wide_store(to + w * WIDE, v);
+    }
+    if (cut) memcpy(c, whole, (size_t)n * sizeof *c);
+}
+
+/* The tile of `rows` rows (a constant) and `panels` panels (a constant; b_stride elements apart).
+ * packed: a is stored k by k, TILE_PACKED_ROWS to each (a_stride is not used). */
+INLINE void tile(int rows, int panels, bool packed, DType dtype, const float *restrict a,
+                 int64_t a_stride, const void *restrict b, int64_t b_stride, int64_t n_k,
+                 const TileOut *out) {
+    Wide sum[TILE_MAX_ROWS][TILE_MAX_WIDES];
+    int wides = panels * WIDES;
+#pragma GCC unroll 24
+    for (int r = 0; r < rows; r++)
+#pragma GCC unroll 8
+        for (int w = 0; w < wides; w++) sum[r][w] = wide_all(0.0F);
+#pragma GCC unroll 4
+    for (int64_t k = 0; k < n_k; k++) {
+        Wide bk[TILE_MAX_WIDES];
+#pragma GCC unroll 8
+        for (int w = 0; w < wides; w++)
+            bk[w] =
+                wide_load_as(b, dtype, w / WIDES * b_stride + k * PANEL_COLS + w % WIDES * WIDE);
+#pragma GCC unroll 24
+        for (int r = 0; r < rows; r++) {
+            Wide ak = wide_all(packed ? a[k * TILE_PACKED_ROWS + r] : a[r * a_stride + k]);
+#pragma GCC unroll 8
+            for (int w = 0; w < wides; w++) sum[r][w] = wide_fma(ak, bk[w], sum[r][w]);
+        }
+    }
+#pragma GCC unroll 24
+    for (int r = 0; r < rows; r++) {
+        if (r >= out->rows) break;
+#pragma GCC unroll 4
+        for (int p = 0; p < panels; p++) tile_store_row(out, r, p * PANEL_COLS, sum[r] + p * WIDES);
+    }
+}
+
+#endif
