@@ -259,7 +259,7 @@ static Status shard_of(Shard **out, Safetensors *s, const char *folder, const ch
         st = status_fail(ERR_INPUT, "%s: this shard is missing; %s names it", path, index_path);
     if (st == OK) st = add_shard(s, path);
     mem_free(path);
-    *out = &s->shards[s->n_shards - 1];
+    if (st == OK) *out = &s->shards[s->n_shards - 1];
     return st;
 }
 
