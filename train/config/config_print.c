@@ -347,7 +347,7 @@ static void docs_key(FILE *f, const Key *k, const char *prefix) {
 
 static const char *const DOCS_HEAD =
     "# Configuration\n\n"
-    "Generated from the tables in `train/config/` (`tests/unit/test_config_docs.c` compares "
+    "Generated from the tables in `train/config/` (`tests/unit/test_config_keys.c` compares "
     "it).\n\n"
     "A config is a tree, as below, or a flat TRL file, or a mixture; an option may be named once. "
     "On "

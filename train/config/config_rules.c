@@ -162,9 +162,10 @@ BROKEN(threshold_without_patience, c->training.early_stopping_threshold > 0 &&
 BROKEN(no_reward, c->ppo.reward.n == 0)
 BROKEN(two_stops, c->ppo.stop_token == STOP_TOKEN_EOS && c->ppo.stop_token_id != CONFIG_NULL_INT)
 BROKEN(two_kl_coefs, c->ppo.kl_coef != c->ppo.init_kl_coef)
-BROKEN(target_without_control,
-       !c->ppo.adap_kl_ctrl && !config_given(c, "ppo.adap_kl_ctrl") &&
-           (config_given(c, "ppo.target") || config_given(c, "ppo.horizon")))
+BROKEN(target_without_control, !c->ppo.adap_kl_ctrl && !config_given(c, "ppo.adap_kl_ctrl") &&
+                                   config_given(c, "ppo.target"))
+BROKEN(horizon_without_control, !c->ppo.adap_kl_ctrl && !config_given(c, "ppo.adap_kl_ctrl") &&
+                                    config_given(c, "ppo.horizon"))
 BROKEN(two_estimators, c->ppo.kl_penalty != KL_PENALTY_NULL && c->ppo.kl_estimator != KL_K1)
 BROKEN(norm_without_scaling, c->ppo.use_score_norm && !c->ppo.use_score_scaling)
 BROKEN(value_of_no_reward, str_equal(c->ppo.value_model, "reward") &&
@@ -203,6 +204,8 @@ static const Rule RULES[] = {
     {ON_PPO, "ppo.init_kl_coef", two_kl_coefs,
      "and kl_coef are one number under two names, but differ; keep one of them"},
     {ON_PPO, "ppo.target", target_without_control,
+     "does nothing without adap_kl_ctrl; say adap_kl_ctrl: true or false"},
+    {ON_PPO, "ppo.horizon", horizon_without_control,
      "does nothing without adap_kl_ctrl; say adap_kl_ctrl: true or false"},
     {ON_PPO, "ppo.kl_penalty", two_estimators, "stands beside kl_estimator; keep one of them"},
     {ON_PPO, "ppo.use_score_norm", norm_without_scaling, "needs use_score_scaling: true"},
