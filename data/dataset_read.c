@@ -51,43 +51,7 @@ static Status parse_object(const Reading *r, int64_t i, Json **row) {
                     json_kind_name(json_kind(*row)));
 }
 
-/* ---- the format ---- */
-
-/* The first row tells; where bad rows are skipped, the first that fits a format. */
-static Status choose_format(Reading *r) {
-    bool skip = r->options->on_bad_row == DATASET_BAD_SKIP;
-    Status first = OK;
-    char *message = NULL;
-    for (int64_t i = 0; i < container_rows(r->container); i++) {
-        Json *row;
-        Status st = parse_object(r, i, &row);
-        RowView v = view_of(r, i, row);
-        if (st == OK) st = format_find(&r->format, r->source->format, &v, r->options->kind);
-        json_free(row);
-        if (st == OK || !skip || st != ERR_DATA) {
-            mem_free(message);
-            return st;
-        }
-        if (!message) {
-            first = st;
-            message = mem_strdup(status_message());
-        }
-    }
-    if (message) status_fail(first, "%s", message);
-    mem_free(message);
-    return first;
-}
-
-static void log_format(const Reading *r) {
-    const char *note = "";
-    if (r->format->kind == DATASET_PREFERENCE && r->options->kind == DATASET_SFT)
-        note = ": of each pair the chosen answer is learnt";
-    if (r->format->kind == DATASET_SFT && r->options->kind == DATASET_PROMPT)
-        note = ": of each row the prompt is used";
-    log_info("%s: format %s%s", container_path(r->container), r->format->name, note);
-}
-
-/* ---- rows ---- */
+/* ---- one row ---- */
 
 static Status encode_row(const Reading *r, int64_t i, Outcome *out) {
     Json *row;
@@ -108,6 +72,57 @@ static void outcome_free(Outcome *o) {
     str_free(&o->row);
     *o = (Outcome){0};
 }
+
+/* ---- the format ---- */
+
+static Status format_of_row(Reading *r, int64_t i) {
+    Json *row;
+    Status st = parse_object(r, i, &row);
+    RowView v = view_of(r, i, row);
+    if (st == OK) st = format_find(&r->format, r->source->format, &v, r->options->kind);
+    json_free(row);
+    return st;
+}
+
+/* The first row tells. Where bad rows are skipped the first may itself be bad, so it is the first
+ * that can be used. It is an error when no row fits any format. */
+static Status choose_format(Reading *r) {
+    if (r->options->on_bad_row == DATASET_BAD_ERROR) return format_of_row(r, 0);
+    const Format *first = NULL;
+    char *message = NULL; /* of the first row that fits none */
+    Status st = OK;
+    for (int64_t i = 0; i < container_rows(r->container); i++) {
+        st = format_of_row(r, i);
+        if (st == ERR_DATA) {
+            if (!message) message = mem_strdup(status_message());
+            continue;
+        }
+        if (st != OK) break;
+        if (!first) first = r->format;
+        Outcome trial = {0};
+        st = encode_row(r, i, &trial);
+        outcome_free(&trial);
+        if (st != ERR_DATA) break; /* usable, or the options are wrong */
+    }
+    if (st == ERR_DATA && first) { /* all rows are bad, each in its own way: count them */
+        r->format = first;
+        st = OK;
+    }
+    if (st == ERR_DATA) status_fail(st, "%s", message);
+    mem_free(message);
+    return st;
+}
+
+static void log_format(const Reading *r) {
+    const char *note = "";
+    if (r->format->kind == DATASET_PREFERENCE && r->options->kind == DATASET_SFT)
+        note = ": of each pair the chosen answer is learnt";
+    if (r->format->kind == DATASET_SFT && r->options->kind == DATASET_PROMPT)
+        note = ": of each row the prompt is used";
+    log_info("%s: format %s%s", container_path(r->container), r->format->name, note);
+}
+
+/* ---- counting and keeping ---- */
 
 static void keep(const Reading *r, int64_t i, const Outcome *o) {
     const Encoded *x = &o->encoded;

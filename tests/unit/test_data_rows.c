@@ -2,6 +2,7 @@
 #include "data_case.h"
 
 #include "core/rows.h"
+#include "core/threads.h"
 
 #define HUMAN "\\n\\nHuman:"
 #define ASSISTANT "\\n\\nAssistant:"
@@ -379,6 +380,35 @@ static void test_data_rows__digest_sees_data_not_names(void **state) {
     case_close(&c);
 }
 
+/* More rows than a chunk, of uneven length: neither order nor bits depend on the threads. */
+static void test_data_rows__threads_do_not_matter(void **state) {
+    (void)state;
+    DataCase c;
+    char one[65], many[65];
+    Str text = {0};
+    case_open(&c, DATASET_SFT);
+    c.options.on_bad_row = DATASET_BAD_SKIP;
+    c.options.max_length = 60;
+    for (int i = 0; i < 5000; i++) {
+        if (i % 97 == 0)
+            str_append(&text, "{\"prompt\": 0}\n");
+        else
+            str_printf(&text, "{\"prompt\": \"%d\", \"completion\": \"%*d\"}\n", i, i % 89, i);
+    }
+    threads_set(1);
+    case_text(&c, "t.jsonl", str_text(&text));
+    dataset_digest(c.data, one);
+    assert_int_equal(dataset_counts(c.data)->bad, 52);
+    threads_set(4);
+    case_load(&c);
+    dataset_digest(c.data, many);
+    assert_string_equal(one, many);
+    assert_int_equal(dataset_get(c.data, 96).line, 99);
+    threads_set(0);
+    str_free(&text);
+    case_close(&c);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_data_rows__text_gets_eos_unless_it_ends_with_it),
@@ -403,6 +433,7 @@ int main(void) {
         cmocka_unit_test(test_data_rows__over_long_prompts_are_dropped),
         cmocka_unit_test(test_data_rows__packed_items_hold_sequences),
         cmocka_unit_test(test_data_rows__weights_repeat_and_leave_out),
+        cmocka_unit_test(test_data_rows__threads_do_not_matter),
         cmocka_unit_test(test_data_rows__digest_sees_data_not_names),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
