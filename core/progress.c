@@ -107,6 +107,11 @@ static void draw(Progress *p, double now) {
     bool terminal = on_terminal();
     p->drawn_s = now;
     make_line(&line, p, now, terminal);
+    if (terminal &&
+        line.len >= (size_t)terminal_columns()) { /* the words matter more than the bar */
+        str_clear(&line);
+        make_line(&line, p, now, false);
+    }
     if (terminal)
         show(p, &line);
     else
