@@ -77,8 +77,8 @@ static inline int config_case_errors(const ConfigCase *c) {
 /* The least that each stage needs. */
 static inline const char *config_case_least(Stage stage) {
     static const char *const LEAST[STAGE_COUNT] = {
-        "model: {path: m}\ndata: {train: d.jsonl}\n", "model: {path: m}\ndata: {train: d.jsonl}\n",
-        "model: {path: m}\ndata: {train: d.jsonl}\nppo: {reward: {function: ends}}\n"};
+        "model: {path: m}\ndata: {train: no-such-d.jsonl}\n", "model: {path: m}\ndata: {train: d.jsonl}\n",
+        "model: {path: m}\ndata: {train: no-such-d.jsonl}\nppo: {reward: {function: ends}}\n"};
     return LEAST[stage];
 }
 

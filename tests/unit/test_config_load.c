@@ -18,9 +18,9 @@ static void assert_refused(Stage stage, const char *yaml, const char *part) {
     config_case_close(&c);
 }
 
-#define TREE "model: {path: m}\ndata: {train: d.jsonl}\n"
-#define PPO_TREE "model: {path: m}\ndata: {train: d.jsonl}\n"
-#define FLAT "model_name_or_path: m\ndataset_name: d\n"
+#define TREE "model: {path: m}\ndata: {train: no-such-d.jsonl}\n"
+#define PPO_TREE "model: {path: m}\ndata: {train: no-such-d.jsonl}\n"
+#define FLAT "model_name_or_path: m\ndataset_name: no-such-d\n"
 
 /* ---- the tree ---- */
 
@@ -107,7 +107,7 @@ static void test_config_load__arguments_override_the_file(void **state) {
     assert_int_equal(c.cfg->training.gradient_accumulation_steps, 2);
     assert_false(c.cfg->training.gradient_checkpointing);
     assert_true(c.cfg->data.packing);
-    assert_string_equal(c.cfg->data.train.items[0].path, "d.jsonl");
+    assert_string_equal(c.cfg->data.train.items[0].path, "no-such-d.jsonl");
     assert_string_equal(c.cfg->data.train.items[0].format, "text");
     assert_int_equal(c.cfg->peft.target_modules.n, 2);
     assert_int_equal(c.cfg->peft.peft_type, PEFT_LORA);
@@ -305,6 +305,7 @@ static void test_config_load__contradictions_are_errors(void **state) {
         {STAGE_SFT, TREE "packing: true\nmax_length: null\n",
          "`data.packing` needs data.max_length"},
         {STAGE_SFT, TREE "load_best_model_at_end: true\n", "the best step is asked for"},
+        {STAGE_SFT, TREE "eval_strategy: epoch\n", "there is nothing to evaluate on"},
         {STAGE_SFT, TREE "early_stopping_threshold: 1\n", "does nothing without early_stopping"},
         {STAGE_SFT, TREE "load_in_4bit: true\n", "is not built yet: quantized bases"},
         {STAGE_SFT, TREE "load_in_4bit: true\n", "needs an adapter to train"},
@@ -430,7 +431,7 @@ static void test_config_load__a_printed_config_reads_back(void **state) {
     assert_print_reads_back(STAGE_SFT, FLAT "lora_r: 3\nrun_name: \"a: [b] # c\"\n"
                                             "lora_modules_to_save: ['x y', \"null\"]\n");
     assert_print_reads_back(STAGE_SFT, TREE "peft: {r: 3}\nload_best_model_at_end: true\n"
-                                            "eval_strategy: epoch\n");
+                                            "dataset_test_split: test\neval_strategy: epoch\n");
     assert_print_reads_back(STAGE_PPO,
                             FLAT "adap_kl_ctrl: true\nearly_stopping: true\n"
                                  "ppo: {reward: [{model: m}, {function: contains, text: 'a, b'},"

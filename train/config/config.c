@@ -119,6 +119,18 @@ static Status read_sources(Config *c, const CommandLine *line) {
     return OK;
 }
 
+static void warn_trackers(const StrList *report_to) {
+    static const char *const OURS[] = {"tensorboard", "all", "none"};
+    Str others = {0};
+    for (size_t i = 0; i < report_to->n; i++) {
+        bool ours = false;
+        for (size_t k = 0; k < COUNT_OF(OURS); k++) ours |= str_equal(report_to->items[i], OURS[k]);
+        if (!ours) str_printf(&others, "%s%s", others.len ? ", " : "", report_to->items[i]);
+    }
+    if (others.len) log_warn("report_to: %s: only the local logs are written", str_text(&others));
+    str_free(&others);
+}
+
 /* What the command line asks for beside training. */
 static void act(Config *c, const CommandLine *line) {
     c->action = line->dry_run ? CONFIG_DRY_RUN : CONFIG_TRAIN;

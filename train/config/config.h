@@ -54,7 +54,7 @@ typedef struct RunConfig {
     char *output_dir, *run_name;
     char *resume_from; /* as written: auto, never or a folder */
     Resume resume;     /* resolved; RESUME_PATH: resume_from is the folder */
-    StrList report_to; /* empty: none. metrics.jsonl, TensorBoard and report.html come anyway */
+    StrList report_to; /* as written, "none" taken out; metrics.jsonl is always there */
     bool quiet;
 } RunConfig;
 
@@ -213,6 +213,7 @@ typedef enum KlPenalty {
 typedef enum StopToken { STOP_TOKEN_NULL, STOP_TOKEN_EOS } StopToken;
 
 typedef struct PpoConfig {
+    char *sft_model_path; /* TRL's; resolved into model.path, programs do not read it */
     RewardSourceList reward;
     /* value.model as written: "reward", "policy" or a path. Resolved: never NULL. */
     char *value_model;

@@ -50,6 +50,17 @@ static void resolve_dataset(Config *c, DatasetConfig *d) {
     d->data_dir = d->name = d->data_files = NULL;
 }
 
+/* TRL's data sets have splits; a single file has none, whatever was asked for. */
+static bool has_test_split(const Config *c) {
+    bool by_name =
+        config_slot(c->state, "data.train")->flat || config_given(c, "data.dataset_test_split");
+    const DatasetList *train = &c->data.train;
+    for (size_t i = 0; i < train->n; i++) {
+        if (!train->items[i].path || file_is_regular(train->items[i].path)) return false;
+    }
+    return by_name && train->n > 0;
+}
+
 static void resolve_data(Config *c) {
     DataConfig *d = &c->data;
     TrainingConfig *t = &c->training;
@@ -57,9 +68,7 @@ static void resolve_data(Config *c) {
     for (size_t i = 0; i < d->eval.n; i++) resolve_dataset(c, &d->eval.items[i]);
     if (d->eval_packing == TRI_NULL) d->eval_packing = d->packing ? TRI_YES : TRI_NO;
     if (d->eval.n && !config_given(c, "training.eval_strategy")) t->eval_strategy = STRATEGY_STEPS;
-    bool has_splits =
-        d->train.n && d->train.items[0].path && !file_is_regular(d->train.items[0].path);
-    if (t->eval_strategy == STRATEGY_NO || d->eval.n || !has_splits) return;
+    if (t->eval_strategy == STRATEGY_NO || d->eval.n || !has_test_split(c)) return;
     d->eval.items = yaml_store_alloc(c->state->store, d->train.n, sizeof *d->eval.items);
     for (; d->eval.n < d->train.n; d->eval.n++) {
         d->eval.items[d->eval.n] = d->train.items[d->eval.n];
@@ -100,8 +109,17 @@ static void resolve_kl(PpoConfig *p, const Config *c) {
         p->kl_coef = p->init_kl_coef;
 }
 
+/* TRL's example takes the policy from one path and the tokenizer from the other. */
+static void resolve_sft_model_path(Config *c) {
+    if (!c->ppo.sft_model_path) return;
+    if (!c->model.tokenizer) c->model.tokenizer = c->model.path;
+    c->model.path = c->ppo.sft_model_path;
+    c->ppo.sft_model_path = NULL;
+}
+
 static void resolve_ppo(Config *c) {
     PpoConfig *p = &c->ppo;
+    resolve_sft_model_path(c);
     const ConfigState *s = c->state;
     bool flat_file = s->has_flat_keys && !s->has_tree_keys;
     if (!config_given(c, "ppo.stop_token") && (flat_file || p->stop_token_id != CONFIG_NULL_INT)) {

@@ -11,7 +11,7 @@ const Key MODEL_KEYS[] = {
     ROW("model.path", KEY_TEXT, model.path, "null", NULL,
         "The model to start from: a Hugging Face folder, or the run folder of an earlier stage "
         "(its final/ is taken).",
-        .flat = "model_name_or_path,sft_model_path", .flags = KEY_NULLABLE),
+        .flat = "model_name_or_path", .flags = KEY_NULLABLE),
     ROW("model.config", KEY_TEXT, model.config, "null", NULL,
         "Instead of model.path: a config.json to start from random weights.",
         .flags = KEY_NULLABLE),

@@ -61,6 +61,10 @@ const Key PPO_KEYS[] = {
         "Where the reward comes from: {model: PATH}, {function: NAME, ...}, {command: [...]} or "
         "{url: ...}; several in a list are summed by weight.",
         .record = &REWARD_SOURCE),
+    PPO("sft_model_path", KEY_TEXT, sft_model_path, "null", NULL,
+        "TRL: the policy to start from; model_name_or_path beside it then only names the "
+        "tokenizer.",
+        .flags = KEY_NULLABLE),
     ROW("ppo.value.model", KEY_TEXT, ppo.value_model, "null", NULL,
         "Where the value model starts: reward, policy, or a path; null is reward where the reward "
         "is a model, else policy.",
