@@ -238,6 +238,10 @@ static void test_config_load__a_flat_trl_file_is_accepted_as_it_is(void **state)
     assert_true(cfg->training.eval_steps == 100);
     assert_log(&c, "without effect here: dataset_num_proc");
     config_case_close(&c);
+    c = config_case(STAGE_SFT, FLAT "report_to: [tensorboard, wandb]\n", NULL);
+    assert_int_equal(c.cfg->run.report_to.n, 2);
+    assert_log(&c, "report_to: wandb: only the local logs are written");
+    config_case_close(&c);
 }
 
 static void test_config_load__lora_options_wait_for_use_peft_in_a_flat_file(void **state) {

@@ -138,6 +138,7 @@ static void act(Config *c, const CommandLine *line) {
     if (c->state->without_effect.len) {
         log_warn("without effect here: %s", str_text(&c->state->without_effect));
     }
+    warn_trackers(&c->run.report_to);
     if (line->print_config)
         config_print(c, stdout);
     else if (line->validate)
