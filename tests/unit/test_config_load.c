@@ -317,6 +317,13 @@ static void test_config_load__contradictions_are_errors(void **state) {
         {STAGE_SFT, TREE "lr_scheduler_kwargs: {nonsense: 1}\n", "a.yaml:3:1: training.lr_sched"},
         {STAGE_SFT, TREE "lr_scheduler_type: cosine_with_min_lr\n",
          "a.yaml:3:1: training.lr_sched"},
+        {STAGE_SFT, FLAT "lora_r: 0\n", "a.yaml:3:9: `lora_r (peft.r)` must be in [1, 65536]"},
+        {STAGE_SFT, TREE "peft: {exclude_modules: [a]}\n",
+         "`peft.exclude_modules` is not built yet"},
+        {STAGE_SFT, TREE "peft: {init_lora_weights: gaussian}\n", "gaussian is not built yet"},
+        {STAGE_SFT, TREE "peft: {init_lora_weights: olora}\n", "must be true or gaussian"},
+        {STAGE_SFT, TREE "label_smoothing_factor: 0.1\n", "is not built yet; leave it at 0"},
+        {STAGE_REWARD, TREE "peft: {modules_to_save: [lm_head]}\n", "other modules than score"},
         {STAGE_SFT, TREE "peft: {use_dora: true}\n",
          "a.yaml:3:18: `peft.use_dora` can only be false"},
         {STAGE_SFT, TREE "push_to_hub: true\n", "nothing is sent anywhere"},
@@ -433,7 +440,7 @@ static void test_config_load__a_printed_config_reads_back(void **state) {
     (void)state;
     for (Stage s = 0; s < STAGE_COUNT; s++) assert_print_reads_back(s, config_case_least(s));
     assert_print_reads_back(STAGE_SFT, FLAT "lora_r: 3\nrun_name: \"a: [b] # c\"\n"
-                                            "lora_modules_to_save: ['x y', \"null\"]\n");
+                                            "lora_target_modules: ['x y', \"null\"]\n");
     assert_print_reads_back(STAGE_SFT, TREE "peft: {r: 3}\nload_best_model_at_end: true\n"
                                             "dataset_test_split: test\neval_strategy: epoch\n");
     assert_print_reads_back(STAGE_PPO,

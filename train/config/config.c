@@ -55,7 +55,8 @@ static void set_fields(Config *c) {
         config_value_default(s, s->keys[i], c);
         if (!s->slots[i].node) continue;
         size_t before = s->errors.n;
-        config_value_set(s, s->keys[i], s->keys[i]->path, s->slots[i].node, c);
+        const char *name = config_shown_name(s, s->keys[i]->path);
+        config_value_set(s, s->keys[i], name, s->slots[i].node, c);
         s->slots[i].refused = s->errors.n > before;
         if (s->slots[i].refused) config_value_default(s, s->keys[i], c);
     }

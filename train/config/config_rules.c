@@ -233,6 +233,14 @@ static const Rule RULES[] = {
      "must divide per_device_train_batch_size times gradient_accumulation_steps"},
 };
 
+/* The reward model's score head is always trained and saved; naming it is fine. */
+static bool saves_modules(const Config *c) {
+    const StrList *list = &c->peft.modules_to_save;
+    bool only_score =
+        c->stage == STAGE_REWARD && list->n == 1 && str_equal(list->items[0], "score");
+    return list->n > 0 && !only_score;
+}
+
 static bool asks_url(const Config *c) {
     for (size_t i = 0; i < c->ppo.reward.n; i++) {
         if (c->ppo.reward.items[i].url) return true;
@@ -243,7 +251,11 @@ static bool asks_url(const Config *c) {
 BROKEN(is_4bit, c->quantization.load_in_4bit)
 BROKEN(is_8bit, c->quantization.load_in_8bit)
 BROKEN(has_int8_head, c->quantization.lm_head != NULL)
-BROKEN(keeps_end, c->data.truncation_mode == TRUNCATE_KEEP_END)
+BROKEN(smooths_labels, c->training.label_smoothing_factor > 0)
+BROKEN(saves_only_model, c->training.save_only_model)
+BROKEN(skips_no_data, c->training.ignore_data_skip)
+BROKEN(excludes_modules, c->peft.exclude_modules.n > 0)
+BROKEN(is_gaussian, str_equal(c->peft.init_lora_weights, "gaussian"))
 BROKEN(is_full_kl, c->ppo.kl_penalty == KL_PENALTY_FULL)
 
 /* Keys that are understood, and refused by name until the code is there: when it is, its line goes.
@@ -252,8 +264,14 @@ static const Rule NOT_BUILT[] = {
     {0, "quantization.load_in_4bit", is_4bit, "is not built yet: quantized bases; leave it out"},
     {0, "quantization.load_in_8bit", is_8bit, "is not built yet: quantized bases; leave it out"},
     {0, "quantization.lm_head", has_int8_head, "is not built yet: quantized heads; leave it out"},
-    {ON_SFT, "data.truncation_mode", keeps_end,
-     "keep_end is not built yet; use keep_start, or cut the rows"},
+    {0, "peft.exclude_modules", excludes_modules,
+     "is not built yet; name the others in target_modules"},
+    {0, "peft.modules_to_save", saves_modules, "is not built yet for other modules than score"},
+    {0, "peft.init_lora_weights", is_gaussian, "gaussian is not built yet; use true"},
+    {0, "training.label_smoothing_factor", smooths_labels, "is not built yet; leave it at 0"},
+    {0, "training.save_only_model", saves_only_model, "is not built yet; leave it at false"},
+    {0, "training.ignore_data_skip", skips_no_data,
+     "is not built yet: a resumed run goes on with the data where it was"},
     {ON_PPO, "ppo.kl_penalty", is_full_kl, "full is not built yet; use kl, abs or mse"},
     {ON_PPO, "ppo.reward", asks_url, "url is not built yet; use a command that asks it"},
 };
@@ -272,7 +290,7 @@ static void error_at(Config *c, const char *path, const char *text) {
 }
 
 static void error_at_key(Config *c, const char *path, const char *text) {
-    char *line = str_format("`%s` %s", path, text);
+    char *line = str_format("`%s` %s", config_shown_name(c->state, path), text);
     error_at(c, path, line);
     mem_free(line);
 }
@@ -313,6 +331,14 @@ static void check_schedule(Config *c) {
     mem_free(text);
 }
 
+/* Accepted, because results stay right, and said. */
+static void note_without_effect(Config *c) {
+    if (c->training.bf16 != TRI_YES) return;
+    Str *out = &c->state->without_effect;
+    str_printf(out, "%sbf16 (computing in bfloat16 is not built yet; float32 is used)",
+               out->len ? ", " : "");
+}
+
 void config_rules_apply(Config *c) {
     resolve_run(c);
     resolve_peft(c);
@@ -325,4 +351,5 @@ void config_rules_apply(Config *c) {
     check_datasets(c, "data.eval", &c->data.eval);
     if (c->stage == STAGE_PPO) check_reward_sources(c);
     check_schedule(c);
+    note_without_effect(c);
 }

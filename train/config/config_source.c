@@ -21,6 +21,15 @@ Slot *config_slot(ConfigState *s, const char *path) {
     FAIL("no key `%s` in %s", path, stage_name(s->stage));
 }
 
+const char *config_shown_name(ConfigState *s, const char *path) {
+    const Slot *slot = config_slot(s, path);
+    if (!slot->node || !slot->flat || str_equal(slot->place->text, schema_leaf(path))) return path;
+    char *text = str_format("%s (%s)", slot->place->text, path);
+    char *kept = yaml_store_text(s->store, text);
+    mem_free(text);
+    return kept;
+}
+
 /* The key that `path` names or, for free mappings and records, goes into; *rest is what is behind
  * it ("data.train.path" -> data.train, "path") or NULL. */
 static const Key *find_key(const ConfigState *s, const char *path, const char **rest) {

@@ -80,6 +80,9 @@ void config_rules_apply(Config *c);
 
 /* The slot of a path of this stage; CHECKs that there is one. */
 Slot *config_slot(ConfigState *s, const char *path);
+/* How messages name a key: its path, with the flat name that was written where it is another word.
+ */
+const char *config_shown_name(ConfigState *s, const char *path);
 static inline bool config_given(const Config *c, const char *path) {
     return config_slot(c->state, path)->node != NULL;
 }

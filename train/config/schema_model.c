@@ -22,7 +22,7 @@ const Key MODEL_KEYS[] = {
         "How frozen weights are stored; what is trained is float32. auto is the file's own.",
         .flat = "dtype,torch_dtype"),
     ROW("model.adapter", KEY_TEXT, model.adapter, "null", NULL,
-        "A PEFT folder to start from: trained on where `peft` is on, else merged into the start.",
+        "A PEFT folder whose training goes on, with its own r, alpha and modules.",
         .flags = KEY_NULLABLE),
     ROW("model.root", KEY_TEXT, model.root, "null", NULL,
         "Folder in which names that are no local path are looked up, before the Hugging Face "
