@@ -62,6 +62,9 @@ static const BadCase cases[] = {
      ":2:10:", "unexpected token near '}'"},
     {"syntax inside of an array's line", SFT, "a.json", "[{\"text\": \"a\"}, {\"text\": ?}]", 0,
      NULL, ERR_DATA, ":1:26:", "invalid token near '?'"},
+    {"columns are characters, not bytes", SFT, "a.json",
+     "[{\"text\": \"\u00e9\u20ac\"}, {\"text\": ?}]", 0, NULL, ERR_DATA,
+     ":1:27:", "invalid token near '?'"},
     {"json not utf-8", SFT, "a.jsonl", GOOD "{\"text\": \"\xff\"}\n", 0, NULL, ERR_DATA,
      ":2:10:", "unable to decode byte 0xff"},
     {"cut line", SFT, "a.jsonl", GOOD "{\"text\": \"b", 0, NULL, ERR_DATA,
@@ -223,6 +226,9 @@ static void test_rows_bad__config_errors_are_not_skipped(void **state) {
     c.options.completion_only_loss = DATASET_TRUE;
     case_file(&c, "a.jsonl", GOOD);
     assert_int_equal(case_try(&c), ERR_CONFIG);
+    case_file(&c, "a.jsonl",
+              "{\"input_ids\": [1], \"completion_mask\": [1]}\n{\"input_ids\": [1]}\n");
+    assert_int_equal(case_try(&c), ERR_CONFIG); /* found only in a later row */
     case_close(&c);
 }
 

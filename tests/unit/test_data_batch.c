@@ -226,6 +226,9 @@ static void test_data_batch__step_totals_before_the_first_micro_batch(void **sta
     }
     assert_int_equal(all, 2 + 3 + 4 + 5 + 6);
     assert_int_equal(dataset_counts(c.data)->tokens, all);
+    o = (BatchOrder){
+        .n_items = 5, .batch_size = 2, .accumulation = 4, .world = 1, .drop_last = true};
+    assert_int_equal(batch_step(&o, c.data, 0, 0).n_items, 4); /* the fifth is left out */
     batch_close(b);
     case_close(&c);
 }

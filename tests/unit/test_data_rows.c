@@ -344,6 +344,10 @@ static void test_data_rows__packed_items_hold_sequences(void **state) {
     check_sft(&c, 0, "ab$ab", "ab$ab");
     check_sft(&c, 1, "c$", "c$");
     assert_int_equal(dataset_item_targets(c.data, 0), 4);
+    case_text(
+        &c, "train.jsonl",
+        "{\"prompt\": \"Q\", \"completion\": \"a\"}\n{\"prompt\": \"P\", \"completion\": \"b\"}\n");
+    check_sft(&c, 0, "Qa$Pb", ".a$.b"); /* masks cross the border with their tokens */
     case_close(&c);
 }
 
@@ -377,6 +381,11 @@ static void test_data_rows__digest_sees_data_not_names(void **state) {
     dataset_digest(c.data, other);
     assert_string_equal(a, b);
     assert_string_not_equal(a, other);
+    case_text(&c, "d.jsonl", "{\"prompt\": \"1\", \"completion\": \"x\"}\n");
+    dataset_digest(c.data, a);
+    case_text(&c, "e.jsonl", "{\"prompt\": \"2\", \"completion\": \"x\"}\n");
+    dataset_digest(c.data, b);
+    assert_string_not_equal(a, b);
     case_close(&c);
 }
 
