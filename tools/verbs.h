@@ -11,6 +11,12 @@ typedef struct Verb {
 
 extern const Verb verbs[]; /* ends with a NULL name */
 
+Status hone_score(int argc, char **argv);
+Status hone_generate(int argc, char **argv);
+Status hone_tokenize(int argc, char **argv);
+Status hone_chat_template(int argc, char **argv);
+Status hone_train_tokenizer(int argc, char **argv);
+Status hone_init(int argc, char **argv);
 Status hone_schema(int argc, char **argv);
 
 #endif

@@ -1,0 +1,36 @@
+/* args: the options of a verb, from one table: parsing and --help. */
+#ifndef HONE_TOOLS_ARGS_H
+#define HONE_TOOLS_ARGS_H
+
+#include "core/status.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+typedef enum ArgKind { ARG_FLAG, ARG_TEXT, ARG_INT, ARG_NUM, ARG_LIST } ArgKind;
+
+typedef struct ArgList {
+    const char **items;
+    int n;
+} ArgList;
+
+/* `to`: bool *, const char **, int64_t *, double *, ArgList * by kind; it keeps its value when the
+ * option is not given. */
+typedef struct Arg {
+    const char *name; /* "--model", or "PATH" for what stands without a dash, in order */
+    ArgKind kind;
+    void *to;
+    bool required;
+    const char *doc;
+} Arg;
+
+typedef struct ArgTable {
+    const char *verb, *summary;
+    const Arg *args; /* ends with a NULL name */
+} ArgTable;
+
+/* argv[0] is the verb. ERR_USAGE names what is wrong. --help prints the table and sets *help; the
+ * caller then returns OK. */
+Status args_parse(const ArgTable *t, int argc, char **argv, bool *help);
+
+#endif

@@ -1,0 +1,43 @@
+/* open: a model, its tokenizer and rows of input, for the verbs that run one. */
+#ifndef HONE_TOOLS_OPEN_H
+#define HONE_TOOLS_OPEN_H
+
+#include "core/io/jsonl.h"
+#include "data/template.h"
+#include "data/tokenizer/tokenizer.h"
+#include "model/model.h"
+#include "stage/place.h"
+
+typedef struct ToolModel {
+    ModelPlace place;
+    Dev *dev;
+    Tokenizer *tok;
+    ChatTemplate *tpl; /* NULL: none */
+    Base *base;
+    Adapter *adapter;
+    Head *score; /* a reward model's; NULL: a language model */
+    Role role;
+} ToolModel;
+
+typedef struct ToolModelOptions {
+    const char *model, *adapter; /* names or folders; a run folder's final/ is taken */
+    const char *dtype;           /* NULL: float32 on a CPU */
+    const char *device;          /* NULL: auto */
+    int64_t threads;
+} ToolModelOptions;
+
+Status tool_model_open(ToolModel *out, const ToolModelOptions *o);
+void tool_model_close(ToolModel *m);
+
+/* Tokenizer (and template, if any) of a model's folder, without its weights. */
+Status tool_tokenizer_open(Tokenizer **tok, ChatTemplate **tpl, const char *model);
+
+/* A row's ids: {"input_ids"}, {"text"}, {"prompt", "completion"} or {"messages"}; appended to ids.
+ * *prompt_ids: how many belong to the prompt. `where` is for messages. */
+Status tool_row_ids(TokenIds *ids, size_t *n_prompt, const Json *row, const Tokenizer *tok,
+                    const ChatTemplate *tpl, bool add_generation_prompt, const char *where);
+
+/* Ids as a JSON array. */
+Json *tool_json_ids(const int32_t *ids, size_t n);
+
+#endif
