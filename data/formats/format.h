@@ -63,6 +63,14 @@ Status hh_rlhf_read(const RowView *v, Record *r);
 bool stack_exchange_matches(const RowView *v);
 Status stack_exchange_read(const RowView *v, Record *r);
 
+/* format_votes.c */
+bool tldr_matches(const RowView *v);
+Status tldr_read(const RowView *v, Record *r);
+bool shp_matches(const RowView *v);
+Status shp_read(const RowView *v, Record *r);
+bool alpaca_farm_matches(const RowView *v);
+Status alpaca_farm_read(const RowView *v, Record *r);
+
 /* TRL's extract_prompt for a pair that holds its prompt twice: the longest common prefix; a space
  * before the first difference belongs to the answers. Sets r->prompt and cuts chosen and rejected.
  */

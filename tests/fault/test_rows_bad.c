@@ -96,6 +96,13 @@ static const BadCase cases[] = {
     {"hh without a shared prompt", PAIR, "a.jsonl",
      "{\"chosen\": \"\\n\\nHuman: a\", \"rejected\": \"\\n\\nHuman: b\"}\n", 0, "hh_rlhf", ERR_DATA,
      ":1:28:", "share a prompt"},
+    {"a vote that is none", PAIR, "a.jsonl",
+     "{\"history\": \"q\", \"human_ref_A\": \"a\", \"human_ref_B\": \"b\", \"labels\": 2}\n", 0,
+     NULL, ERR_DATA, ":1:58:", "`labels` must be 1 or 0"},
+    {"a summary without text", PAIR, "a.jsonl",
+     "{\"info\": {\"subreddit\": \"s\", \"title\": \"t\", \"post\": \"p\"}, \"summaries\": [], "
+     "\"choice\": 1}\n",
+     0, NULL, ERR_DATA, ":1:57:", "`summaries[0].text` must be a string"},
     {"prompt and completion of two kinds", SFT, "a.jsonl",
      "{\"prompt\": [{\"role\": \"user\", \"content\": \"q\"}], \"completion\": \"a\"}\n", 0, NULL,
      ERR_DATA, ":1:2:", "must both be strings"},

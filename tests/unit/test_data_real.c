@@ -37,6 +37,9 @@ static const RealFile files[] = {
     /* six pairs have the same text twice */
     {"llms_from_scratch/instruction-data-with-preference.part_a.json", PAIR, NO_MAP, 990, 984},
     {"stack_exchange_paired/stack_exchange_paired_tiny.json", PAIR, NO_MAP, 25, 25},
+    {"schema_examples/tldr_comparison.jsonl", PAIR, NO_MAP, 1, 1},
+    {"schema_examples/shp.jsonl", PAIR, NO_MAP, 1, 1},
+    {"schema_examples/alpaca_farm_preference.json", PAIR, NO_MAP, 2, 2},
     {"p3/t0_train/*.jsonl", SFT, NO_MAP, 5008, 5008},
     {"p3/converted/p3_fields.jsonl", SFT, NO_MAP, 508, 508},
     {"guanaco_format/converted/openassistant_guanaco_text.jsonl", SFT, NO_MAP, 477, 477},

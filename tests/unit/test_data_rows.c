@@ -216,6 +216,27 @@ static void test_data_rows__pairs_are_prompt_plus_answer(void **state) {
              "Question: q\n\nAnswer: good$", "Question: q\n\nAnswer: bad$");
 }
 
+static void test_data_rows__votes_make_pairs(void **state) {
+    (void)state;
+    pair_row("{\"info\": {\"subreddit\": \"s\", \"title\": \"t\", \"post\": \"p\"}, \"summaries\": "
+             "[{\"text\": \" a\"}, {\"text\": \" b\"}], \"choice\": 1}",
+             "SUBREDDIT: r/s\n\nTITLE: t\n\nPOST: p\n\nTL;DR: b$",
+             "SUBREDDIT: r/s\n\nTITLE: t\n\nPOST: p\n\nTL;DR: a$");
+    pair_row("{\"history\": \"q \", \"human_ref_A\": \"a\", \"human_ref_B\": \"b\", \"labels\": 1}",
+             "q a$", "q b$");
+    pair_row("{\"history\": \"q \", \"human_ref_A\": \"a\", \"human_ref_B\": \"b\", \"labels\": 0}",
+             "q b$", "q a$");
+    DataCase c;
+    case_open(&c, DATASET_PREFERENCE);
+    case_text(&c, "a.json",
+              "[{\"instruction\": \"i\", \"input\": \"\", \"output_1\": \"x\", "
+              "\"output_2\": \"y\", \"preference\": 2}]");
+    DatasetExample x = dataset_get(c.data, 0);
+    assert_ids("### Response:y$", x.chosen + x.n_chosen - 15, 15);
+    assert_ids("### Response:x$", x.rejected + x.n_rejected - 15, 15);
+    case_close(&c);
+}
+
 static void test_data_rows__margin_is_read(void **state) {
     (void)state;
     DataCase c;
@@ -433,6 +454,7 @@ int main(void) {
         cmocka_unit_test(test_data_rows__templates_and_columns_of_the_user),
         cmocka_unit_test(test_data_rows__dolly_p3_flan_and_natural_instructions),
         cmocka_unit_test(test_data_rows__pairs_are_prompt_plus_answer),
+        cmocka_unit_test(test_data_rows__votes_make_pairs),
         cmocka_unit_test(test_data_rows__margin_is_read),
         cmocka_unit_test(test_data_rows__over_long_and_identical_pairs_are_dropped),
         cmocka_unit_test(test_data_rows__hh_rlhf_prompt_ends_at_the_last_mark),
