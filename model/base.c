@@ -278,6 +278,10 @@ Status base_open(Base **out, Dev *dev, const BaseOptions *opt) {
     return st;
 }
 
+bool base_is_frozen(const Base *b) {
+    return !b->trainable;
+}
+
 Status base_clone(Base **out, const Base *from, bool trainable) {
     Base *b = NULL;
     Status st = base_create(&b, from->dev, json_clone(from->config), "config.json", from->dtype,

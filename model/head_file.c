@@ -91,8 +91,8 @@ static Status read_head(Head *h, const SafetensorsEntry *w, const SafetensorsEnt
     return weight_upload(&h->b, h->base->dev, b->dtype, b->data);
 }
 
-/* Looks for either head in one file or folder; *found tells. */
-static Status try_file(Head *h, const char *path, bool *found) {
+/* Looks for a head in one file or folder, and reads it into h unless that is NULL; *found tells. */
+static Status try_file(Head *h, HeadKind kind, const char *path, bool *found) {
     static const char *const names[][2] = {
         {"v_head.summary.weight", "v_head.summary.bias"},
         {"score.weight", NULL},
@@ -102,28 +102,42 @@ static Status try_file(Head *h, const char *path, bool *found) {
     TRY(safetensors_open(&file, path));
     Status st = OK;
     for (size_t i = 0; i < sizeof names / sizeof *names && !*found && st == OK; i++) {
-        if (h->kind == HEAD_SCORE && i == 0) continue;
+        if (kind == HEAD_SCORE && i == 0) continue;
         const SafetensorsEntry *w = safetensors_find(file, names[i][0]);
         if (!w) continue;
         *found = true;
-        st = read_head(h, w, names[i][1] ? safetensors_find(file, names[i][1]) : NULL);
+        if (h) st = read_head(h, w, names[i][1] ? safetensors_find(file, names[i][1]) : NULL);
     }
     safetensors_close(file);
     return st;
 }
 
-Status head_load(Head **out, Base *b, HeadKind kind, const char *folder, bool trainable) {
-    static const char *const files[] = {"value_head.safetensors", "adapter_model.safetensors", ""};
-    TRY(head_new(out, b, kind, trainable));
+/* Beside the model, in PEFT's file, or in the model's own. */
+static Status try_folder(Head *h, HeadKind kind, const char *folder, bool *found) {
+    static const char *const files[] = {"value_head.safetensors", "adapter_model.safetensors",
+                                        "model.safetensors", "model.safetensors.index.json"};
     Status st = OK;
-    bool found = false;
-    for (size_t i = 0; i < sizeof files / sizeof *files && !found && st == OK; i++) {
-        if (kind == HEAD_SCORE && i == 0) continue;
-        char *path = *files[i] ? file_join(folder, files[i]) : mem_strdup(folder);
-        bool whole = !*files[i];
-        if (whole ? file_is_folder(path) : file_exists(path)) st = try_file(*out, path, &found);
+    *found = false;
+    for (size_t i = kind == HEAD_SCORE; i < sizeof files / sizeof *files && !*found && st == OK;
+         i++) {
+        char *path = file_join(folder, files[i]);
+        bool there = file_exists(path);
+        /* The weights of a whole model are opened by its folder, which knows about shards. */
+        if (there) st = try_file(h, kind, i < 2 ? path : folder, found);
         mem_free(path);
     }
+    return st;
+}
+
+bool head_present(const char *folder, HeadKind kind) {
+    bool found;
+    return try_folder(NULL, kind, folder, &found) == OK && found;
+}
+
+Status head_load(Head **out, Base *b, HeadKind kind, const char *folder, bool trainable) {
+    TRY(head_new(out, b, kind, trainable));
+    bool found;
+    Status st = try_folder(*out, kind, folder, &found);
     if (st == OK && !found)
         st = status_fail(ERR_DATA, "%s: no %s in it; it is not a %s model", folder,
                          kind == HEAD_SCORE ? "`score.weight`" : "`v_head.summary.weight`",

@@ -72,6 +72,7 @@ Status base_open(Base **out, Dev *dev, const BaseOptions *opt);
 /* An independent copy of the weights: TRL's full reference or value model; trainable or not. */
 Status base_clone(Base **out, const Base *from, bool trainable);
 void base_close(Base *b);
+bool base_is_frozen(const Base *b);
 const BaseInfo *base_info(const Base *b);
 void base_params(ParamList *list, Base *b); /* none when frozen */
 size_t base_bytes(const Base *b);           /* device memory of weights (and gradients) */
@@ -126,6 +127,8 @@ Status head_create(Head **out, Base *b, HeadKind kind, HeadInit init, uint64_t s
 /* From a folder: score.weight in model.safetensors or the adapter file, or value_head.safetensors.
  * ERR_DATA when it is absent. */
 Status head_load(Head **out, Base *b, HeadKind kind, const char *folder, bool trainable);
+/* Does the folder hold such a head? */
+bool head_present(const char *folder, HeadKind kind);
 Status head_clone(Head **out, const Head *from, HeadKind kind, bool trainable);
 Status head_save(const Head *h, const char *folder); /* value_head.safetensors */
 void head_close(Head *h);

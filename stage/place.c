@@ -6,10 +6,9 @@
 #include "core/str.h"
 
 #include <stdlib.h>
-#include <string.h>
 
-/* <cache>/hub/<kind>--org--name/snapshots/<last of them>, or NULL. */
-static char *cache_lookup(const char *kind, const char *name) {
+/* <cache>/hub/models--org--name/snapshots/<last of them>, or NULL. */
+static char *cache_lookup(const char *name) {
     const char *home = getenv("HF_HOME");
     char *hub = NULL;
     if (home && *home) {
@@ -19,7 +18,7 @@ static char *cache_lookup(const char *kind, const char *name) {
         hub = str_format("%s/.cache/huggingface/hub", user ? user : "");
     }
     Str folder = {0};
-    str_printf(&folder, "%s/%s--", hub, kind);
+    str_printf(&folder, "%s/models--", hub);
     for (const char *c = name; *c; c++) {
         if (*c == '/')
             str_append(&folder, "--");
@@ -39,14 +38,14 @@ static char *cache_lookup(const char *kind, const char *name) {
 }
 
 /* The name as it is, below root, in the cache; NULL when it is nowhere. */
-static char *lookup(const char *kind, const char *name, const char *root) {
+static char *lookup(const char *name, const char *root) {
     if (file_exists(name)) return mem_strdup(name);
     if (root) {
         char *below = file_join(root, name);
         if (file_exists(below)) return below;
         mem_free(below);
     }
-    return name[0] == '/' ? NULL : cache_lookup(kind, name);
+    return name[0] == '/' ? NULL : cache_lookup(name);
 }
 
 static bool has_file(const char *folder, const char *name) {
@@ -64,7 +63,7 @@ static Status adapter_base(char **out, const char *folder, const char *root) {
     Status st = OK;
     TRY_GOTO(json_read_file(&config, path), st, out);
     TRY_GOTO(json_want_str(&name, config, "base_model_name_or_path", path), st, out);
-    *out = lookup("models", name, root);
+    *out = lookup(name, root);
     if (!*out)
         st = status_fail(ERR_INPUT,
                          "%s: its base model `%s` is not here; put it there or name "
@@ -78,7 +77,7 @@ out:
 
 Status place_model(ModelPlace *out, const char *name, const char *root) {
     *out = (ModelPlace){0};
-    char *folder = lookup("models", name, root);
+    char *folder = lookup(name, root);
     if (!folder)
         return status_fail(ERR_INPUT,
                            "model `%s` is no file or folder here and not in the Hugging "
@@ -115,19 +114,4 @@ void model_place_free(ModelPlace *p) {
     mem_free(p->base);
     mem_free(p->adapter);
     *p = (ModelPlace){0};
-}
-
-Status place_data(char **out, const char *name, const char *root) {
-    *out = lookup("datasets", name, root);
-    if (*out) return OK;
-    /* A glob, or a path that is missing: the data set says which file it looked for. */
-    if (strpbrk(name, "*?[") || name[0] == '/' || name[0] == '.') {
-        *out = mem_strdup(name);
-        return OK;
-    }
-    return status_fail(ERR_INPUT,
-                       "data set `%s` is no file or folder here and not in the Hugging "
-                       "Face cache; fetch it with `hf download --repo-type dataset %s`, "
-                       "or give a path",
-                       name, name);
 }

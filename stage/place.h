@@ -1,4 +1,4 @@
-/* place: what a name in a config stands for on this machine. */
+/* place: where the model that a name stands for lies on this machine. */
 #ifndef HONE_STAGE_PLACE_H
 #define HONE_STAGE_PLACE_H
 
@@ -18,9 +18,5 @@ typedef struct ModelPlace {
  * there is nothing. */
 Status place_model(ModelPlace *out, const char *name, const char *root);
 void model_place_free(ModelPlace *p);
-
-/* A data set: a file, glob or folder as it is; else below `root`, then in the cache
- * (hub/datasets--org--name). The caller mem_free's *out. */
-Status place_data(char **out, const char *name, const char *root);
 
 #endif

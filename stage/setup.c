@@ -93,6 +93,7 @@ static DatasetOptions dataset_options(const Config *cfg, DatasetKind kind, const
     o.on_bad_row = d->on_bad_row == BAD_ROW_SKIP ? DATASET_BAD_SKIP : DATASET_BAD_ERROR;
     if (!config_is_null(d->max_bad_fraction)) o.max_bad_fraction = d->max_bad_fraction;
     o.seed = (uint64_t)cfg->training.data_seed;
+    o.root = d->root;
     return o;
 }
 
@@ -105,17 +106,15 @@ Status setup_dataset(Dataset **out, const Config *cfg, DatasetKind kind, const c
     DatasetOptions options = dataset_options(cfg, kind, tok, tpl, is_eval);
     DatasetSource *sources = mem_zalloc(list->n, sizeof *sources);
     DatasetColumn **columns = mem_zalloc(list->n, sizeof *columns);
-    char **paths = mem_zalloc(list->n, sizeof *paths);
     Status st = OK;
     for (size_t i = 0; i < list->n; i++) {
         const DatasetConfig *from = &list->items[i];
-        TRY_GOTO(place_data(&paths[i], from->path, cfg->data.root), st, out);
         columns[i] = mem_zalloc(from->columns.n + 1, sizeof **columns);
         for (size_t c = 0; c < from->columns.n; c++)
             columns[i][c] =
                 (DatasetColumn){from->columns.items[c].key, from->columns.items[c].value};
         sources[i] = (DatasetSource){
-            .path = paths[i],
+            .path = from->path,
             .format = from->format,
             .split = from->split ? from->split
                      : is_eval   ? "test"
@@ -133,10 +132,8 @@ Status setup_dataset(Dataset **out, const Config *cfg, DatasetKind kind, const c
     dataset_log(*out, what);
 out:
     for (size_t i = 0; i < list->n; i++) {
-        mem_free(paths[i]);
         mem_free(columns[i]);
     }
-    mem_free(paths);
     mem_free(sources);
     mem_free(columns);
     return st;
