@@ -9,18 +9,19 @@ typedef struct Backend {
     DType real;
     bool is_host; /* device memory is host memory */
     const Ops *ops;
-    Status (*open)(Dev *dev);  /* sets dev->isa and dev->state, may choose another dev->ops; may be NULL */
-    void (*close)(Dev *dev);   /* also after a failed open; may be NULL */
+    /* Sets dev->isa and dev->state, may choose another dev->ops; may be NULL. */
+    Status (*open)(Dev *dev);
+    void (*close)(Dev *dev); /* also after a failed open; may be NULL */
 } Backend;
 
 struct Dev {
     const Backend *backend;
     const Ops *ops;
     const char *isa;
-    void *state;   /* the backend's own: pack buffers of the threads, streams */
+    void *state; /* the backend's own: pack buffers of the threads, streams */
     int threads;
     bool measure;
-    Status error;  /* first error since dev_check */
+    Status error; /* first error since dev_check */
     char message[256];
 };
 

@@ -7,8 +7,8 @@
  *   "cuda[:N]"  a module loaded when asked for                real = float
  * Model code never names float for activations: it allocates dev_real(dev).
  *
- * Measure mode: ops check their arguments and return without touching memory, so that the memory plan
- * runs the real model code over measuring arenas (core/arena.h).
+ * Measure mode: ops check their arguments and return without touching memory, so that the memory
+ * plan runs the real model code over measuring arenas (core/arena.h).
  */
 #ifndef HONE_KERNELS_DEV_H
 #define HONE_KERNELS_DEV_H
@@ -24,10 +24,12 @@ Status dev_open(Dev **out, const char *name, int threads);
 void dev_close(Dev *dev);
 
 const char *dev_name(const Dev *dev); /* "cpu", ... */
-const char *dev_isa(const Dev *dev);  /* what was chosen: "avx512", "avx2", "portable"; HONE_ISA forces a lower one */
+const char *dev_isa(const Dev *dev);  /* what was chosen: "avx512", "avx2", "portable"; HONE_ISA
+                                         forces a lower one */
 DType dev_real(const Dev *dev);       /* dtype of activations, gradients and trained tensors */
 
-/* Device memory, ARENA_ALIGN-aligned, not cleared. NULL data never: ERR_OS with the size in the message. */
+/* Device memory, ARENA_ALIGN-aligned, not cleared. NULL data never: ERR_OS with the size in the
+ * message. */
 Status dev_alloc(void **out, Dev *dev, size_t bytes);
 void dev_free(Dev *dev, void *p);
 /* Between host and device memory; same dtype and byte count. On a CPU a plain copy. */

@@ -1,7 +1,7 @@
-/* op_attention: causal attention inside each sequence, over flat rows (training, scoring) and over a
- * paged KV cache (generation). Softmax runs online over keys in blocks of ATTN_BLOCK anchored at position 0 of
- * the sequence (Dao 2023), so that a row's bits do not depend on what else is computed, and the decode
- * op gives the bits of the training op for the same keys.
+/* op_attention: causal attention inside each sequence, over flat rows (training, scoring) and over
+ * a paged KV cache (generation). Softmax runs online over keys in blocks of ATTN_BLOCK anchored at
+ * position 0 of the sequence (Dao 2023), so that a row's bits do not depend on what else is
+ * computed, and the decode op gives the bits of the training op for the same keys.
  */
 #ifndef HONE_KERNELS_OP_ATTENTION_H
 #define HONE_KERNELS_OP_ATTENTION_H
@@ -19,19 +19,21 @@ typedef struct AttnArgs {
     double scale;       /* of q.k, usually 1/sqrt(D) */
     int64_t window;     /* keys seen back, the row itself included; 0: all */
     double soft_cap;    /* c tanh(s/c) on scaled scores; 0: none */
-    DropoutKey dropout; /* on probabilities; p = 0: none. Column of the mask, at the query's position:
-                           head * ATTN_DROPOUT_KEYS + key position (dropout_keeps); so at most 64
-                           heads and 2^20 keys with dropout */
+    DropoutKey dropout; /* on probabilities; p = 0: none. Column of the mask, at the query's
+                           position: head * ATTN_DROPOUT_KEYS + key position (dropout_keeps); so at
+                           most 64 heads and 2^20 keys with dropout */
 } AttnArgs;
 
 /* out[N,H*D], lse[N,H] (log of the softmax denominator, natural, of scaled scores)
- *   <- q[N,H*D], k[N,K*D], v[N,K*D], seq_start [S+1] i32, seq_ids [S] i64 (dropout only; may be none).
+ *   <- q[N,H*D], k[N,K*D], v[N,K*D], seq_start [S+1] i32
+ * seq_ids [S] i64: for dropout only, may be none.
  * slopes [H] real or none: ALiBi, adds slope * (key_pos - query_pos) to scaled, capped scores. */
 void op_attn_fwd(Dev *dev, Tensor out, Tensor lse, Tensor q, Tensor k, Tensor v, Tensor seq_start,
                  Tensor seq_ids, Tensor slopes, AttnArgs args);
 /* dq, dk, dv are written (not added). Deterministic: fixed order over queries for dk, dv. */
-void op_attn_bwd(Dev *dev, Tensor dq, Tensor dk, Tensor dv, Tensor dout, Tensor out, Tensor lse, Tensor q,
-                 Tensor k, Tensor v, Tensor seq_start, Tensor seq_ids, Tensor slopes, AttnArgs args);
+void op_attn_bwd(Dev *dev, Tensor dq, Tensor dk, Tensor dv, Tensor dout, Tensor out, Tensor lse,
+                 Tensor q, Tensor k, Tensor v, Tensor seq_start, Tensor seq_ids, Tensor slopes,
+                 AttnArgs args);
 
 /* The cache of one layer: pages of KV_PAGE positions, k_pages/v_pages [n_pages*KV_PAGE, K*D] real.
  * Position t of a row lies in page table[row][t / KV_PAGE], slot t % KV_PAGE. */
@@ -39,8 +41,8 @@ void op_attn_bwd(Dev *dev, Tensor dq, Tensor dk, Tensor dv, Tensor dout, Tensor 
 
 /* Stores k, v [N,K*D] of N token rows into cache slots slot[N] i32 (page*KV_PAGE + offset). */
 void op_kv_store(Dev *dev, Tensor k_pages, Tensor v_pages, Tensor k, Tensor v, Tensor slot);
-/* out[N,H*D] for N query rows; row i sees keys 0 .. lens[i]-1 of cache row i: table [N, max_pages] i32,
- * lens [N] i32 (its own key included). Its position is lens[i]-1. */
+/* out[N,H*D] for N query rows; row i sees keys 0 .. lens[i]-1 of cache row i: table [N, max_pages]
+ * i32, lens [N] i32 (its own key included). Its position is lens[i]-1. */
 void op_attn_decode(Dev *dev, Tensor out, Tensor q, Tensor k_pages, Tensor v_pages, Tensor table,
                     Tensor lens, Tensor slopes, AttnArgs args);
 

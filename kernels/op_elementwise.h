@@ -24,7 +24,8 @@ void op_scatter_add_rows(Dev *dev, Tensor dx, Tensor dy, Tensor index);
 typedef enum ActKind {
     ACT_SILU,      /* x sigmoid(x) */
     ACT_GELU,      /* x Phi(x), erf */
-    ACT_GELU_TANH, /* 0.5 x (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))): "gelu_new", "gelu_pytorch_tanh" */
+    ACT_GELU_TANH, /* 0.5 x (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))): "gelu_new",
+                      "gelu_pytorch_tanh" */
     ACT_RELU,
 } ActKind;
 
@@ -33,10 +34,12 @@ void op_act_fwd(Dev *dev, Tensor y, Tensor x, ActKind kind);
 void op_act_bwd(Dev *dev, Tensor dx, Tensor dy, Tensor x, ActKind kind);
 /* Gated MLP: y = act(gate) * up, all [N,F]. dgate and dup are written; dy may be dup's memory. */
 void op_gated_fwd(Dev *dev, Tensor y, Tensor gate, Tensor up, ActKind kind);
-void op_gated_bwd(Dev *dev, Tensor dgate, Tensor dup, Tensor dy, Tensor gate, Tensor up, ActKind kind);
+void op_gated_bwd(Dev *dev, Tensor dgate, Tensor dup, Tensor dy, Tensor gate, Tensor up,
+                  ActKind kind);
 
-/* Dropout's mask is a function of (seed, step, sequence's global row id, position, column, site), never
- * of where the row stands in the pass; recomputation draws it again. Kept values are scaled by 1/(1-p). */
+/* Dropout's mask is a function of (seed, step, sequence's global row id, position, column, site),
+ * never of where the row stands in the pass; recomputation draws it again. Kept values are scaled
+ * by 1/(1-p). */
 typedef struct DropoutKey {
     double p;      /* probability of dropping; 0: op is a copy */
     uint64_t seed; /* of the run */
@@ -52,8 +55,8 @@ uint64_t dropout_subsequence(DropoutKey key, int64_t seq_id);
 uint64_t dropout_offset(DropoutKey key, int32_t position, int64_t block);
 bool dropout_keeps(DropoutKey key, int64_t seq_id, int32_t position, int64_t column);
 
-/* y = mask(x) / (1-p); y may be x. row_seq [N] i64: sequence id of each row; positions [N] i32. The backward is the
- * same op on dy. */
+/* y = mask(x) / (1-p); y may be x. row_seq [N] i64: sequence id of each row; positions [N] i32. The
+ * backward is the same op on dy. */
 void op_dropout(Dev *dev, Tensor y, Tensor x, Tensor row_seq, Tensor positions, DropoutKey key);
 
 #endif

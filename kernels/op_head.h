@@ -9,35 +9,37 @@ typedef struct LogpArgs {
     double soft_cap;        /* c tanh(z/c) on raw logits first (Gemma-2); 0: none */
 } LogpArgs;
 
-/* For each row r of logits[R,V] (real): with z as above, lse = log sum exp z (maximum subtracted; sum over fixed
- * blocks of the vocabulary),
+/* For each row r of logits[R,V] (real), with z as above and lse = log sum exp z (the maximum
+ * subtracted, the sum over fixed blocks of the vocabulary):
  *   logp[R]    = z[target] - lse
- *   entropy[R] = lse - sum p z          or none
- *   lse[R]                              needed by the backward
- *   argmax[R]  i32, first maximum       or none
+ *   entropy[R] = lse - sum p z, or none
+ *   lse[R]     needed by the backward
+ *   argmax[R]  i32, the first maximum, or none
  * targets [R] i32, all valid. logp, entropy, lse are real. */
-void op_logp_fwd(Dev *dev, Tensor logp, Tensor entropy, Tensor lse, Tensor argmax, Tensor logits, Tensor targets,
-                 LogpArgs args);
+void op_logp_fwd(Dev *dev, Tensor logp, Tensor entropy, Tensor lse, Tensor argmax, Tensor logits,
+                 Tensor targets, LogpArgs args);
 /* logits become dlogits in place:
  *   dz[v] = dlogp (1[v = target] - p[v]) - dentropy p[v] (log p[v] + entropy)
  * dlogp [R] real; dentropy [R] real or none (then entropy may be none). */
-void op_logp_bwd(Dev *dev, Tensor logits, Tensor lse, Tensor entropy, Tensor targets, Tensor dlogp, Tensor dentropy,
-                 LogpArgs args);
+void op_logp_bwd(Dev *dev, Tensor logits, Tensor lse, Tensor entropy, Tensor targets, Tensor dlogp,
+                 Tensor dentropy, LogpArgs args);
 
-/* Sampling. Per row r: tempered z = logits * (1/temperature[r]), as op_logp_fwd has it; temperature 0 is greedy (first maximum). top_k[r] > 0 keeps
- * the k largest (ties: lower id first), then top_p[r] < 1 keeps the smallest set of the most probable whose sum reaches top_p
- * (of what top_k left, renormalised). The token is the first kept one, in id order and blocks of SAMPLE_BLOCK ids, whose
- * prefix sum of exp(z - max) exceeds u[r] * total. Sums are in real: in id order inside a block from 0, then block after
- * block; a prefix is the sum of the whole blocks before plus the sum inside its own. Where rounding leaves none, the
- * last kept one.
- *   token[R] i32
- *   logp[R] real or none: log-prob of the token under the FULL softmax at the temperature (the greedy row: at
- *   temperature 1), the same bits as op_logp_fwd's. */
+/* Sampling. Per row r:
+ *   z = logits * (1/temperature[r]), as op_logp_fwd has it; temperature 0 is greedy (first maximum)
+ *   top_k[r] > 0 keeps the k largest (ties: lower id first); then
+ *   top_p[r] < 1 keeps the smallest set of the most probable whose sum reaches top_p (of what top_k
+ *                left, renormalised), at least one
+ *   token[R] i32: the first kept one, in id order, whose prefix sum of exp(z - max) exceeds
+ *                u[r] * total. Sums are in real, from 0 in id order inside blocks of SAMPLE_BLOCK
+ *                ids, then block after block; a prefix is the sum of the whole blocks before plus
+ *                the sum inside its own. Where rounding leaves none, the last kept one.
+ *   logp[R] real or none: log-prob of the token under the FULL softmax at the temperature (greedy:
+ *                at temperature 1), the same bits as op_logp_fwd's. */
 #define SAMPLE_BLOCK 1024
 typedef struct SampleArgs {
     const double *temperature, *top_p; /* [R], host */
     const int32_t *top_k;              /* [R], host */
-    const float *u;                    /* [R], host, in (0,1): rng_uniform */
+    const float *u;                    /* [R], host, in (0,1]: rng_uniform */
 } SampleArgs;
 void op_sample(Dev *dev, Tensor token, Tensor logp, Tensor logits, SampleArgs args);
 

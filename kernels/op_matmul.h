@@ -1,9 +1,10 @@
 /* op_matmul: projections. The weight is always stored [O,I] (PyTorch's nn.Linear).
  *
- * Law L5: an output element is one sum over its inner axis in one fixed order, whatever the number of
- * rows, the place of the row among them, and the number of threads. For LAYOUT_ROW and LAYOUT_PANEL of
- * the same weight the bits are the same too. (cpu: a single chain of fused multiply-adds, inner index
- * ascending; an alpha != 1 is applied to the finished sum; `accumulate` adds the finished sum to y.)
+ * Law L5: an output element is one sum over its inner axis in one fixed order, whatever the number
+ * of rows, the place of the row among them, and the number of threads. For LAYOUT_ROW and
+ * LAYOUT_PANEL of the same weight the bits are the same too. (cpu: a single chain of fused
+ * multiply-adds, inner index ascending; an alpha != 1 is applied to the finished sum; `accumulate`
+ * adds the finished sum to y.)
  *
  * Weights may be real, f32, bf16 or f16; they are widened before they are multiplied.
  */
@@ -18,8 +19,9 @@
 
 size_t panel_bytes(DType dtype, int64_t outputs, int64_t inputs);
 
-/* packed (LAYOUT_PANEL, shape [O,I]) = w (LAYOUT_ROW, [O,I]), dtype kept or widened to real. Decode, which
- * has few rows, wants packed weights; training shapes pack as they go and take either. */
+/* packed (LAYOUT_PANEL, shape [O,I]) = w (LAYOUT_ROW, [O,I]), dtype kept or widened to real.
+ * Decode, which has few rows, wants packed weights; training shapes pack as they go and take
+ * either. */
 void op_pack(Dev *dev, Tensor packed, Tensor w);
 /* packed [I,O] in panels of the transposed weight, so that dx = dy w is a linear_fwd over it. */
 void op_pack_transposed(Dev *dev, Tensor packed, Tensor w);
@@ -33,7 +35,8 @@ typedef struct LinearArgs {
 void op_linear_fwd(Dev *dev, Tensor y, Tensor x, Tensor w, Tensor bias, LinearArgs args);
 /* dx[N,I] = alpha dy[N,O] w[O,I]. w LAYOUT_ROW. */
 void op_linear_dx(Dev *dev, Tensor dx, Tensor dy, Tensor w, LinearArgs args);
-/* dw[O,I] += alpha dy[N,O]^T x[N,I], rows summed in ascending order. Always accumulates; dw real, row. */
+/* dw[O,I] += alpha dy[N,O]^T x[N,I], rows summed in ascending order. Always accumulates; dw real,
+ * row. */
 void op_linear_dw(Dev *dev, Tensor dw, Tensor dy, Tensor x, double alpha);
 /* db[O] += column sums of dy[N,O], rows in ascending order. */
 void op_bias_bwd(Dev *dev, Tensor db, Tensor dy);

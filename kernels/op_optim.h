@@ -14,7 +14,8 @@ typedef struct AdamwArgs {
 } AdamwArgs;
 /* Decoupled weight decay (Loshchilov & Hutter 2019), in torch.optim.AdamW's order of operations:
  *   p *= 1 - lr wd;  m = b1 m + (1-b1) g;  v = b2 v + (1-b2) g g;
- *   p -= lr/(1-b1^t) * m / (sqrt(v)/sqrt(1-b2^t) + eps).     p, m, v, g real, same shape. g is not cleared. */
+ *   p -= lr/(1-b1^t) * m / (sqrt(v)/sqrt(1-b2^t) + eps).
+ * p, m, v, g real, same shape. g is not cleared. */
 void op_adamw(Dev *dev, Tensor p, Tensor m, Tensor v, Tensor g, AdamwArgs args);
 
 #endif

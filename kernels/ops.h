@@ -2,8 +2,9 @@
  * gradient checks and the benchmark are generated from OPS(X) or held complete against it.
  *
  * Each op has its contract in the family header, is checked once for all backends in ops.c (shapes,
- * dtypes, aliasing), and then called through the device's table. Outputs come first. Ops return void; device
- * errors stick in Dev. X(name, parameter types): the table's slot is `void (*name)(Dev *, parameters)`.
+ * dtypes, aliasing), and then called through the device's table. Outputs come first. Ops return
+ * void; device errors stick in Dev. X(name, parameter types): the table's slot is `void (*name)(Dev
+ * *, parameters)`.
  */
 #ifndef HONE_KERNELS_OPS_H
 #define HONE_KERNELS_OPS_H

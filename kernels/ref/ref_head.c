@@ -118,7 +118,7 @@ static int64_t pick(const real *weights, int64_t vocab, float u) {
         for (int64_t v = first; v < vocab && v < first + SAMPLE_BLOCK; v++) {
             inside += weights[v];
             if (weights[v] > 0) last = v;
-            if (weights[v] > 0 && before + inside > (real)u * total) return v;
+            if (before + inside > (real)u * total) return v;
         }
         before += inside;
     }
