@@ -59,7 +59,7 @@ size_t optim_bytes(const OptimGroup *groups, int n_groups) {
 Status optim_open(Optim **out, Dev *dev, const OptimGroup *groups, int n_groups,
                   const OptimOptions *opt) {
     Optim *o = mem_zalloc(1, sizeof(*o));
-    *out = o;
+    *out = NULL;
     o->dev = dev;
     o->opt = *opt;
     o->groups = mem_zalloc((size_t)n_groups, sizeof(Group));
@@ -75,7 +75,11 @@ Status optim_open(Optim **out, Dev *dev, const OptimGroup *groups, int n_groups,
     o->m = mem_zalloc(n_tensors, sizeof(Tensor));
     o->v = mem_zalloc(n_tensors, sizeof(Tensor));
     size_t bytes = optim_bytes(groups, n_groups);
-    TRY(dev_alloc(&o->memory, dev, bytes));
+    Status st = dev_alloc(&o->memory, dev, bytes);
+    if (st != OK) {
+        optim_close(o);
+        return st;
+    }
     Arena arena;
     arena_init(&arena, "optimizer", o->memory, bytes);
     place(&arena, groups, n_groups, o->m, o->v, &o->sum);
@@ -83,7 +87,8 @@ Status optim_open(Optim **out, Dev *dev, const OptimGroup *groups, int n_groups,
         op_fill(dev, o->m[i], 0);
         op_fill(dev, o->v[i], 0);
     }
-    return dev_check(dev);
+    *out = o;
+    return OK;
 }
 
 void optim_close(Optim *o) {

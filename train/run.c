@@ -66,19 +66,11 @@ static void register_own(Run *r) {
     metrics_register(r->metrics, r->state);
 }
 
-static bool wants_tensorboard(const Config *cfg) {
-    for (size_t i = 0; i < cfg->run.report_to.n; i++)
-        if (str_equal(cfg->run.report_to.items[i], "tensorboard") ||
-            str_equal(cfg->run.report_to.items[i], "all"))
-            return true;
-    return false;
-}
-
 static Status open_files(Run *r) {
     int64_t limit = r->cfg->training.save_total_limit;
     CheckpointOptions opt = {.folder = r->folder,
                              .total_limit = limit == CONFIG_NULL_INT ? 0 : limit};
-    TRY(metrics_open(&r->metrics, r->folder, wants_tensorboard(r->cfg)));
+    TRY(metrics_open(&r->metrics, r->folder));
     TRY(checkpoints_open(&r->checkpoints, r->state, &opt));
     register_own(r);
     plan_add(&r->plan, PLAN_CHECKPOINT, "while saving", checkpoint_bytes(r->checkpoints));

@@ -28,7 +28,7 @@ static void test_train_metrics__row_has_means_and_last_values_in_order(void **st
     (void)state;
     char *folder = temp_folder_make("metrics");
     Metrics *m = NULL;
-    assert_int_equal(metrics_open(&m, folder, false), OK);
+    assert_int_equal(metrics_open(&m, folder), OK);
     metrics_mean(m, "loss", 2);
     metrics_set(m, "time/step_s", 0.5);
     metrics_sum(m, "loss", 2, 3);
@@ -72,7 +72,7 @@ static void test_train_metrics__resumed_between_rows_logs_the_same(void **state)
                 dev_close(dev);
                 assert_int_equal(dev_open(&dev, "ref", 1), OK);
                 assert_int_equal(state_open(&s, dev), OK);
-                assert_int_equal(metrics_open(&m, folder, true), OK);
+                assert_int_equal(metrics_open(&m, folder), OK);
                 metrics_register(m, s);
                 assert_int_equal(checkpoints_open(&c, s, &(CheckpointOptions){.folder = folder}),
                                  OK);

@@ -23,19 +23,24 @@ typedef struct Entry {
 struct Metrics {
     char *path;
     JsonlWriter *rows;
-    EventFile *events; /* NULL: not wanted */
+    EventFile *events;
     Entry *entries;
     int n, cap;
     Str names;      /* for checkpoints: the names of what is state, a line each */
     double *values; /* [n,4] sum, count, total_sum, total_count of those */
 };
 
-Status metrics_open(Metrics **out, const char *folder, bool tensorboard) {
+Status metrics_open(Metrics **out, const char *folder) {
     Metrics *m = mem_zalloc(1, sizeof(*m));
-    *out = m;
+    *out = NULL;
     m->path = file_join(folder, "metrics.jsonl");
-    TRY(jsonl_writer_open(&m->rows, m->path, -1));
-    return tensorboard ? events_open(&m->events, folder) : OK;
+    Status st = jsonl_writer_open(&m->rows, m->path, -1);
+    if (st == OK) st = events_open(&m->events, folder);
+    if (st == OK)
+        *out = m;
+    else
+        metrics_close(m);
+    return st;
 }
 
 void metrics_close(Metrics *m) {
@@ -107,7 +112,6 @@ double metrics_last(const Metrics *m, const char *name) {
 
 /* The Trainer's tags: eval_loss is eval/loss, all else is below train/. */
 static Status write_events(Metrics *m, int64_t step, const Json *values) {
-    if (m->events == NULL) return OK;
     JsonIter it = {0};
     const char *key;
     Json *value;
@@ -235,7 +239,6 @@ void metrics_register(Metrics *m, State *state) {
 Status metrics_mark(Metrics *m, Json *offsets) {
     TRY(jsonl_sync(m->rows));
     json_set(offsets, file_name(m->path), json_new_int(jsonl_offset(m->rows)));
-    if (m->events == NULL) return OK;
     TRY(events_sync(m->events));
     json_set(offsets, events_name(m->events), json_new_int(events_offset(m->events)));
     return OK;
@@ -251,6 +254,5 @@ Status metrics_rewind(Metrics *m, const Json *offsets) {
     jsonl_writer_close(m->rows);
     m->rows = NULL;
     TRY(jsonl_writer_open(&m->rows, m->path, keep));
-    if (m->events == NULL) return OK;
     return events_rewind(m->events, offset_of(offsets, events_name(m->events)));
 }

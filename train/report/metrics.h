@@ -18,8 +18,8 @@
 
 typedef struct Metrics Metrics;
 
-/* Opens <folder>/metrics.jsonl (and the event file when `tensorboard`) for appending. */
-Status metrics_open(Metrics **out, const char *folder, bool tensorboard);
+/* Opens <folder>/metrics.jsonl and the event file beside it for appending. */
+Status metrics_open(Metrics **out, const char *folder);
 void metrics_close(Metrics *m);
 void metrics_register(Metrics *m, State *state);
 

@@ -152,15 +152,24 @@ static Status choose_path(char **out, const char *folder) {
     return OK;
 }
 
-Status events_open(EventFile **out, const char *folder) {
-    EventFile *e = mem_zalloc(1, sizeof(*e));
-    *out = e;
-    e->fd = -1;
+static Status open_at_end(EventFile *e, const char *folder) {
     TRY(choose_path(&e->path, folder));
     e->fd = io_ops.open(e->path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
     if (e->fd < 0) return status_fail(ERR_CREATE, "%s: %s", e->path, strerror(errno));
     e->offset = file_size(e->path);
     return e->offset > 0 ? OK : write_version(e);
+}
+
+Status events_open(EventFile **out, const char *folder) {
+    *out = NULL;
+    EventFile *e = mem_zalloc(1, sizeof(*e));
+    e->fd = -1;
+    Status st = open_at_end(e, folder);
+    if (st == OK)
+        *out = e;
+    else
+        events_close(e);
+    return st;
 }
 
 void events_close(EventFile *e) {
