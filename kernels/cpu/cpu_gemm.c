@@ -21,28 +21,35 @@ _Static_assert(GEMM_ROW_BLOCK % TILE_PACKED_ROWS == 0, "whole tiles");
 
 /* ---- tiles by number of rows ---- */
 
-typedef void TileFn(const float *a, int64_t a_stride, const void *b, int64_t b_stride, int64_t n_k,
+typedef void TileFn(const float *a, int64_t a_stride, const void *b, int64_t b_panel, int64_t n_k,
                     const TileOut *out);
 
-#define TILE_FN(name, rows, panels, packed, dtype)                                      \
-    static void name(const float *a, int64_t a_stride, const void *b, int64_t b_stride, \
-                     int64_t n_k, const TileOut *out) {                                 \
-        tile(rows, panels, packed, dtype, a, a_stride, b, b_stride, n_k, out);          \
+/* a by rows: a_stride elements from row to row. */
+#define TILE_FN(name, rows, panels, type)                                              \
+    static void name(const float *a, int64_t a_stride, const void *b, int64_t b_panel, \
+                     int64_t n_k, const TileOut *out) {                                \
+        TileIn in = {a, a_stride, 1, b, type, b_panel, PANEL_COLS, n_k};               \
+        tile(rows, panels, in, out);                                                   \
     }
-#define TILE_FNS(type, dtype)                    \
-    TILE_FN(tile_1x4_##type, 1, 4, false, dtype) \
-    TILE_FN(tile_2x2_##type, 2, 2, false, dtype) \
-    TILE_FN(tile_3x2_##type, 3, 2, false, dtype) \
-    TILE_FN(tile_1x1_##type, 1, 1, false, dtype) \
-    TILE_FN(tile_2x1_##type, 2, 1, false, dtype) \
-    TILE_FN(tile_3x1_##type, 3, 1, false, dtype) \
-    TILE_FN(tile_4x1_##type, 4, 1, false, dtype) \
-    TILE_FN(tile_5x1_##type, 5, 1, false, dtype) \
-    TILE_FN(tile_6x1_##type, 6, 1, false, dtype)
+#define TILE_FNS(type, dtype)             \
+    TILE_FN(tile_1x4_##type, 1, 4, dtype) \
+    TILE_FN(tile_2x2_##type, 2, 2, dtype) \
+    TILE_FN(tile_3x2_##type, 3, 2, dtype) \
+    TILE_FN(tile_1x1_##type, 1, 1, dtype) \
+    TILE_FN(tile_2x1_##type, 2, 1, dtype) \
+    TILE_FN(tile_3x1_##type, 3, 1, dtype) \
+    TILE_FN(tile_4x1_##type, 4, 1, dtype) \
+    TILE_FN(tile_5x1_##type, 5, 1, dtype) \
+    TILE_FN(tile_6x1_##type, 6, 1, dtype)
 TILE_FNS(f32, DTYPE_F32)
 TILE_FNS(bf16, DTYPE_BF16)
 TILE_FNS(f16, DTYPE_F16)
-TILE_FN(tile_packed, TILE_PACKED_ROWS, 1, true, DTYPE_F32)
+
+/* a packed k by k (pack_a). */
+static void tile_packed(const float *a, const float *b, int64_t n_k, const TileOut *out) {
+    TileIn in = {a, 1, TILE_PACKED_ROWS, b, DTYPE_F32, 0, PANEL_COLS, n_k};
+    tile(TILE_PACKED_ROWS, 1, in, out);
+}
 
 /* Few rows take several panels at once, so that enough chains are under way to hide the latency of
  * one. */
@@ -193,7 +200,7 @@ static void multiply_packed(const Gemm *g, const Share *s, const Panels *b, int6
         const float *panel = (const float *)(const void *)b->data + (p - p0) * b->stride;
         for (int64_t m = m0; m < m1; m += TILE_PACKED_ROWS) {
             TileOut out = tile_out(g, m, min64(TILE_PACKED_ROWS, m1 - m), p, k0);
-            tile_packed(s->a_block + (m - m0) * n_k, 0, panel, 0, n_k, &out);
+            tile_packed(s->a_block + (m - m0) * n_k, panel, n_k, &out);
         }
     }
 }

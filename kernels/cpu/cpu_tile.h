@@ -109,11 +109,20 @@ INLINE void tile_store_row(const TileOut *out, int64_t row, int64_t col, const W
     if (cut) memcpy(c, whole, (size_t)n * sizeof *c);
 }
 
-/* The tile of `rows` rows (a constant) and `panels` panels (a constant; b_stride elements apart).
- * packed: a is stored k by k, TILE_PACKED_ROWS to each (a_stride is not used). */
-INLINE void tile(int rows, int panels, bool packed, DType dtype, const float *restrict a,
-                 int64_t a_stride, const void *restrict b, int64_t b_stride, int64_t n_k,
-                 const TileOut *out) {
+/* How a and b lie: element k of row r at a[r * a_row + k * a_k]; 16 columns of inner index k of
+ * panel p at b[p * b_panel + k * b_k], of type `dtype`. Inlined with one of a_row and a_k, and b_k,
+ * a constant. */
+typedef struct TileIn {
+    const float *a;
+    int64_t a_row, a_k;
+    const void *b;
+    DType dtype;
+    int64_t b_panel, b_k;
+    int64_t n_k;
+} TileIn;
+
+/* The tile of `rows` rows and `panels` panels, both constants. */
+INLINE void tile(int rows, int panels, TileIn in, const TileOut *out) {
     Wide sum[TILE_MAX_ROWS][TILE_MAX_WIDES];
     int wides = panels * WIDES;
 #pragma GCC unroll 24
@@ -121,15 +130,15 @@ INLINE void tile(int rows, int panels, bool packed, DType dtype, const float *re
 #pragma GCC unroll 8
         for (int w = 0; w < wides; w++) sum[r][w] = wide_all(0.0F);
 #pragma GCC unroll 4
-    for (int64_t k = 0; k < n_k; k++) {
+    for (int64_t k = 0; k < in.n_k; k++) {
         Wide bk[TILE_MAX_WIDES];
 #pragma GCC unroll 8
         for (int w = 0; w < wides; w++)
-            bk[w] =
-                wide_load_as(b, dtype, w / WIDES * b_stride + k * PANEL_COLS + w % WIDES * WIDE);
+            bk[w] = wide_load_as(in.b, in.dtype,
+                                 w / WIDES * in.b_panel + k * in.b_k + w % WIDES * WIDE);
 #pragma GCC unroll 24
         for (int r = 0; r < rows; r++) {
-            Wide ak = wide_all(packed ? a[k * TILE_PACKED_ROWS + r] : a[r * a_stride + k]);
+            Wide ak = wide_all(in.a[r * in.a_row + k * in.a_k]);
 #pragma GCC unroll 8
             for (int w = 0; w < wides; w++) sum[r][w] = wide_fma(ak, bk[w], sum[r][w]);
         }

@@ -1,0 +1,87 @@
+#include "kernels/cpu/cpu_small.h"
+
+typedef void SmallTile(TileIn in, const TileOut *out);
+
+/* a by rows and a transposed, 1 to 6 rows. */
+#define SMALL_TILE(rows)                                           \
+    static void rows_##rows(TileIn in, const TileOut *out) {       \
+        in.a_k = 1;                                                \
+        tile(rows, 1, in, out);                                    \
+    }                                                              \
+    static void transposed_##rows(TileIn in, const TileOut *out) { \
+        in.a_row = 1;                                              \
+        tile(rows, 1, in, out);                                    \
+    }
+SMALL_TILE(1)
+SMALL_TILE(2)
+SMALL_TILE(3)
+SMALL_TILE(4)
+SMALL_TILE(5)
+SMALL_TILE(6)
+
+static SmallTile *const by_rows[] = {NULL, rows_1, rows_2, rows_3, rows_4, rows_5, rows_6};
+static SmallTile *const by_columns[] = {NULL,         transposed_1, transposed_2, transposed_3,
+                                        transposed_4, transposed_5, transposed_6};
+
+static inline int64_t min64(int64_t a, int64_t b) {
+    return a < b ? a : b;
+}
+
+void CPU_NAME(small_product)(const Small *s) {
+    SmallTile *const *tiles = s->a_transposed ? by_columns : by_rows;
+    int64_t a_row = s->a_transposed ? 1 : s->a_stride, a_k = s->a_transposed ? s->a_stride : 1;
+    for (int64_t col = 0; col < s->cols; col += PANEL_COLS) {
+        const float *panel = s->b + col / PANEL_COLS * s->b_panel;
+        for (int64_t row = 0; row < s->rows; row += TILE_ROWS) {
+            int64_t rows = min64(TILE_ROWS, s->rows - row), first = 0, end = s->n_k;
+            if (s->triangle == TRIANGLE_COLS && col >= row + rows) continue;
+            if (s->triangle == TRIANGLE_TO_ROW) end = min64(end, row + rows);
+            if (s->triangle == TRIANGLE_FROM_ROW) first = min64(row, end);
+            TileIn in = {.a = s->a + row * a_row + first * a_k,
+                         .a_row = a_row,
+                         .a_k = a_k,
+                         .b = panel + first * s->b_k,
+                         .dtype = DTYPE_F32,
+                         .b_k = s->b_k,
+                         .n_k = end - first};
+            TileOut out = {.c = s->c + row * s->c_stride + col,
+                           .c_stride = s->c_stride,
+                           .rows = rows,
+                           .cols = s->cols - col,
+                           .alpha = 1.0F,
+                           .add = s->add};
+            tiles[rows](in, &out);
+        }
+    }
+}
+
+void CPU_NAME(small_pack_rows)(float *to, const float *from, int64_t stride, int64_t n,
+                               int64_t width) {
+    int64_t padded = round_up(width, PANEL_COLS);
+    for (int64_t i = 0; i < n; i++) {
+        memcpy(to + i * padded, from + i * stride, (size_t)width * sizeof *to);
+        memset(to + i * padded + width, 0, (size_t)(padded - width) * sizeof *to);
+    }
+}
+
+void CPU_NAME(small_pack_transposed)(float *to, const float *from, int64_t stride, int64_t n,
+                                     int64_t width) {
+    int64_t whole = width / VEC * VEC;
+    for (int64_t j = 0; j < n; j += VEC) {
+        float *panel = to + j / PANEL_COLS * width * PANEL_COLS + j % PANEL_COLS;
+        for (int64_t k = 0; k < whole; k += VEC) {
+            Vec rows[VEC];
+            for (int64_t i = 0; i < VEC; i++)
+                rows[i] = j + i < n ? vec_load(from + (j + i) * stride + k) : vec_zero();
+            vec_transpose(rows);
+            for (int64_t i = 0; i < VEC; i++) vec_store(panel + (k + i) * PANEL_COLS, rows[i]);
+        }
+        for (int64_t k = whole; k < width; k++)
+            for (int64_t i = 0; i < VEC; i++)
+                panel[k * PANEL_COLS + i] = j + i < n ? from[(j + i) * stride + k] : 0.0F;
+    }
+    int64_t done = round_up(n, VEC);
+    if (done % PANEL_COLS == 0) return;
+    float *panel = to + done / PANEL_COLS * width * PANEL_COLS + done % PANEL_COLS;
+    for (int64_t k = 0; k < width; k++) memset(panel + k * PANEL_COLS, 0, VEC * sizeof *panel);
+}
