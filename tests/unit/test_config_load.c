@@ -343,7 +343,7 @@ static void test_config_load__contradictions_are_errors(void **state) {
          "stands beside kl_estimator"},
         {STAGE_PPO, PPO_TREE "ppo: {reward: m, use_score_norm: true}\n", "needs use_score_scaling"},
         {STAGE_PPO, PPO_TREE "ppo: {reward: {function: ends}, value: {model: reward}}\n",
-         "the first reward is no model"},
+         "no reward is a model"},
         {STAGE_PPO, PPO_TREE "ppo: {reward: m, num_mini_batches: 3}\n", "must divide"},
         {STAGE_PPO, PPO_TREE "ppo: {reward: {url: 'http://x'}}\n", "url is not built yet"},
     };

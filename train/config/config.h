@@ -54,7 +54,7 @@ typedef struct RunConfig {
     char *output_dir, *run_name;
     char *resume_from; /* as written: auto, never or a folder */
     Resume resume;     /* resolved; RESUME_PATH: resume_from is the folder */
-    StrList report_to; /* as written, "none" taken out; metrics.jsonl is always there */
+    StrList report_to; /* as written, "none" taken out; nothing depends on it */
     bool quiet;
 } RunConfig;
 

@@ -186,8 +186,11 @@ BROKEN(horizon_without_control, !c->ppo.adap_kl_ctrl && !config_given(c, "ppo.ad
                                     config_given(c, "ppo.horizon"))
 BROKEN(two_estimators, c->ppo.kl_penalty != KL_PENALTY_NULL && c->ppo.kl_estimator != KL_K1)
 BROKEN(norm_without_scaling, c->ppo.use_score_norm && !c->ppo.use_score_scaling)
-BROKEN(value_of_no_reward, str_equal(c->ppo.value_model, "reward") &&
-                               !(c->ppo.reward.n && c->ppo.reward.items[0].kind == REWARD_MODEL))
+static bool value_of_no_reward(const Config *c) {
+    bool is_model = false;
+    for (size_t i = 0; i < c->ppo.reward.n; i++) is_model |= c->ppo.reward.items[i].model != NULL;
+    return str_equal(c->ppo.value_model, "reward") && !is_model;
+}
 BROKEN(uneven_minibatches, c->training.per_device_train_batch_size *
                                    c->training.gradient_accumulation_steps %
                                    c->ppo.num_mini_batches !=
@@ -228,7 +231,7 @@ static const Rule RULES[] = {
     {ON_PPO, "ppo.kl_penalty", two_estimators, "stands beside kl_estimator; keep one of them"},
     {ON_PPO, "ppo.use_score_norm", norm_without_scaling, "needs use_score_scaling: true"},
     {ON_PPO, "ppo.value.model", value_of_no_reward,
-     "is reward, but the first reward is no model; use policy or a path"},
+     "is reward, but no reward is a model; use policy or a path"},
     {ON_PPO, "ppo.num_mini_batches", uneven_minibatches,
      "must divide per_device_train_batch_size times gradient_accumulation_steps"},
 };

@@ -26,8 +26,8 @@ const Key RUN_KEYS[] = {
         "takes that checkpoint.",
         .flags = KEY_FREE),
     ROW("report_to", KEY_LIST, report_to, "[]", NULL,
-        "Beside metrics.jsonl and report.html: tensorboard, all or none; wandb, mlflow and other "
-        "trackers are not fed, which one warning says.",
+        "Trackers. metrics.jsonl, TensorBoard events and report.html are always written; others "
+        "(wandb, mlflow) are not fed, which one warning says.",
         .flat = "report_to", .flags = KEY_FREE),
     ROW("quiet", KEY_BOOL, quiet, "false", NULL, "Print warnings and errors only.",
         .flags = KEY_FREE),
