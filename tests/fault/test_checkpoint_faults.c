@@ -6,7 +6,7 @@
 #include "core/io_ops.h"
 #include "core/log.h"
 #include "state_case.h"
-#include "temp_folder.h"
+#include "scratch.h"
 #include "train/checkpoint.h"
 
 #include <errno.h>
@@ -158,7 +158,7 @@ static int64_t resume(const char *folder) {
 
 /* Three checkpoints are there, so that the save under test also deletes one; the newest is 3. */
 static char *prepare(void) {
-    char *folder = temp_folder_make("faults");
+    char *folder = scratch_new();
     inject(FAULT_NONE, 0, 0);
     for (int step = 1; step <= 3; step++) assert_int_equal(save_one(folder, step, step), OK);
     return folder;
@@ -170,7 +170,7 @@ static int count_calls(void) {
     assert_int_equal(save_one(folder, 4, 4), OK);
     int n = calls;
     inject(FAULT_NONE, 0, 0);
-    temp_folder_remove(folder);
+    scratch_free(folder);
     return n;
 }
 
@@ -206,7 +206,7 @@ static void test_checkpoint_faults__killed_at_every_call_old_or_new_is_whole(voi
             /* What was left half done does not disturb the next save. */
             assert_int_equal(save_one(folder, 5, 5), OK);
             assert_int_equal(resume(folder), 5);
-            temp_folder_remove(folder);
+            scratch_free(folder);
         }
     }
     print_message("%d calls a save; %d resumes from the old, %d from the new\n", n, old, new);
@@ -227,7 +227,7 @@ static void try_errors(Fault f, int error) {
                      (long long)step);
         assert_int_equal(save_one(folder, 5, 5), OK);
         assert_int_equal(resume(folder), 5);
-        temp_folder_remove(folder);
+        scratch_free(folder);
     }
     print_message("%s, %s: %d calls, %d reported\n", strerror(error),
                   f == FAULT_ONCE ? "once" : "from then on", n, reported);
@@ -259,7 +259,7 @@ static void flip_bit(const char *path, int64_t bit) {
 /* Bits spread evenly over each file of a checkpoint, each flipped, detected and flipped back. */
 static void test_checkpoint_faults__every_flipped_bit_is_seen(void **state) {
     (void)state;
-    char *folder = temp_folder_make("faults");
+    char *folder = scratch_new();
     inject(FAULT_NONE, 0, 0);
     assert_int_equal(save_one(folder, 1, 1), OK);
     char *step = file_join(folder, "checkpoints/step-1");
@@ -282,12 +282,12 @@ static void test_checkpoint_faults__every_flipped_bit_is_seen(void **state) {
     print_message("%d flips in %d files\n", trials, (int)names.count);
     file_list_free(&names);
     mem_free(step);
-    temp_folder_remove(folder);
+    scratch_free(folder);
 }
 
 static void test_checkpoint_faults__truncated_files_are_seen(void **state) {
     (void)state;
-    char *folder = temp_folder_make("faults");
+    char *folder = scratch_new();
     inject(FAULT_NONE, 0, 0);
     assert_int_equal(save_one(folder, 1, 1), OK);
     char *step = file_join(folder, "checkpoints/step-1");
@@ -298,7 +298,7 @@ static void test_checkpoint_faults__truncated_files_are_seen(void **state) {
     }
     mem_free(path);
     mem_free(step);
-    temp_folder_remove(folder);
+    scratch_free(folder);
 }
 
 int main(void) {

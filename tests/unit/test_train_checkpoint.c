@@ -5,7 +5,7 @@
 #include "core/file.h"
 #include "core/io/h5.h"
 #include "state_case.h"
-#include "temp_folder.h"
+#include "scratch.h"
 #include "train/checkpoint.h"
 
 #include <stdio.h>
@@ -18,7 +18,7 @@ typedef struct Fixture {
 
 static Fixture *fixture_open(int64_t limit, size_t image_bytes) {
     Fixture *f = mem_zalloc(1, sizeof(*f));
-    f->folder = temp_folder_make("checkpoint");
+    f->folder = scratch_new();
     state_case_open(&f->a, 5);
     CheckpointOptions opt = {.folder = f->folder, .total_limit = limit, .image_bytes = image_bytes};
     assert_int_equal(checkpoints_open(&f->checkpoints, f->a.state, &opt), OK);
@@ -28,7 +28,7 @@ static Fixture *fixture_open(int64_t limit, size_t image_bytes) {
 static void fixture_close(Fixture *f) {
     checkpoints_close(f->checkpoints);
     state_case_close(&f->a);
-    temp_folder_remove(f->folder);
+    scratch_free(f->folder);
     mem_free(f);
 }
 

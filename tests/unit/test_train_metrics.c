@@ -2,7 +2,7 @@
 #include "unit.h"
 
 #include "core/io/jsonl.h"
-#include "temp_folder.h"
+#include "scratch.h"
 #include "train/checkpoint.h"
 #include "train/report/metrics.h"
 #include "train/report/tensorboard.h"
@@ -26,7 +26,7 @@ static void assert_rows(const char *folder, const char *want) {
 
 static void test_train_metrics__row_has_means_and_last_values_in_order(void **state) {
     (void)state;
-    char *folder = temp_folder_make("metrics");
+    char *folder = scratch_new();
     Metrics *m = NULL;
     assert_int_equal(metrics_open(&m, folder), OK);
     metrics_mean(m, "loss", 2);
@@ -41,7 +41,7 @@ static void test_train_metrics__row_has_means_and_last_values_in_order(void **st
                         "\"time/step_s\": 0.5}\n{\"step\": 20, \"epoch\": 1.0, \"loss\": null}\n");
     assert_true(metrics_last(m, "learning_rate") == 2e-5);
     metrics_close(m);
-    temp_folder_remove(folder);
+    scratch_free(folder);
 }
 
 static void test_train_metrics__knows_clock_fields(void **state) {
@@ -56,7 +56,7 @@ static void test_train_metrics__knows_clock_fields(void **state) {
 /* Stopped between two rows and gone on in another process: the same bytes. */
 static void test_train_metrics__resumed_between_rows_logs_the_same(void **state) {
     (void)state;
-    char *whole = temp_folder_make("metrics"), *cut = temp_folder_make("metrics");
+    char *whole = scratch_new(), *cut = scratch_new();
     for (int resumed = 0; resumed < 2; resumed++) {
         char *folder = resumed ? cut : whole;
         Dev *dev = NULL;
@@ -111,8 +111,8 @@ static void test_train_metrics__resumed_between_rows_logs_the_same(void **state)
     assert_non_null(strstr(str_text(&a), "\"step\": 6"));
     str_free(&a);
     str_free(&b);
-    temp_folder_remove(whole);
-    temp_folder_remove(cut);
+    scratch_free(whole);
+    scratch_free(cut);
 }
 
 static void test_train_metrics__crc32c_is_castagnolis(void **state) {
@@ -135,7 +135,7 @@ static void test_train_metrics__event_is_a_framed_protobuf(void **state) {
 
 static void test_train_metrics__event_file_goes_on_at_its_offset(void **state) {
     (void)state;
-    char *folder = temp_folder_make("events");
+    char *folder = scratch_new();
     EventFile *e = NULL;
     assert_int_equal(events_open(&e, folder), OK);
     assert_int_equal(events_scalar(e, 1, "a", 1), OK);
@@ -152,7 +152,7 @@ static void test_train_metrics__event_file_goes_on_at_its_offset(void **state) {
     events_close(e);
     mem_free(path);
     mem_free(name);
-    temp_folder_remove(folder);
+    scratch_free(folder);
 }
 
 int main(void) {

@@ -1,0 +1,365 @@
+/* The course of a run: when it logs, evaluates and saves; resume; best; early stopping; the folder.
+ */
+#include "unit.h"
+
+#include "core/io/jsonl.h"
+#include "core/log.h"
+#include "toy_run.h"
+
+/* Every step logged, evaluation and checkpoint every third step, ten steps. */
+static const char yaml[] =
+    "model: {path: m}\ndata: {train: d.jsonl, eval: e.jsonl}\n"
+    "training: {max_steps: 10, logging_steps: 1, eval_steps: 3, save_steps: 3}\n";
+
+static ConfigCase config_for(const char *folder, const char *a, const char *b, const char *c) {
+    char *output = str_format("output_dir=%s", folder);
+    ConfigCase cfg = config_case(STAGE_SFT, yaml, output, a, a ? b : NULL, a && b ? c : NULL, NULL);
+    mem_free(output);
+    if (cfg.status != OK) fail_msg("%s", str_text(&cfg.log));
+    return cfg;
+}
+
+/* One process. The toy's text of weights, which the caller mem_free's, or NULL. */
+static Status run_in(Toy *t, const char *folder, const char *a, const char *b, const char *c) {
+    ConfigCase cfg = config_for(folder, a, b, c);
+    Status st = toy_run(t, &cfg);
+    config_case_close(&cfg);
+    return st;
+}
+
+static Str file_of(const char *folder, const char *name) {
+    Str text = {0};
+    char *path = file_join(folder, name);
+    if (file_read(&text, path, 1 << 24) != OK) fail_msg("%s", status_message());
+    mem_free(path);
+    return text;
+}
+
+static bool there_is(const char *folder, const char *name) {
+    char *path = file_join(folder, name);
+    bool is = file_exists(path);
+    mem_free(path);
+    return is;
+}
+
+/* metrics.jsonl without what a clock says, a row a line. */
+static Str rows_without_clock(const char *folder) {
+    Str out = {0};
+    char *path = file_join(folder, "metrics.jsonl");
+    Jsonl *rows = NULL;
+    assert_int_equal(jsonl_open(&rows, path), OK);
+    for (int64_t i = 0; i < jsonl_rows(rows); i++) {
+        Json *row = NULL, *kept = json_new_object(), *value;
+        const char *key;
+        assert_int_equal(jsonl_parse(&row, rows, i), OK);
+        for (JsonIter it = {0}; json_next(row, &it, &key, &value);)
+            if (!metrics_is_clock(key)) json_set(kept, key, json_clone(value));
+        json_dump(&out, kept, 0);
+        str_append(&out, "\n");
+        json_free(kept);
+        json_free(row);
+    }
+    jsonl_close(rows);
+    mem_free(path);
+    return out;
+}
+
+static void assert_same_run(const char *a, const char *b) {
+    Str x = rows_without_clock(a), y = rows_without_clock(b);
+    assert_string_equal(str_text(&x), str_text(&y));
+    str_free(&x);
+    str_free(&y);
+    static const char *const files[] = {"samples.jsonl", "final/weights.safetensors",
+                                        "checkpoints/step-10/state-00001.h5"};
+    for (int i = 0; i < 3; i++) {
+        x = file_of(a, files[i]);
+        y = file_of(b, files[i]);
+        assert_int_equal(x.len, y.len);
+        assert_memory_equal(str_text(&x), str_text(&y), x.len);
+        str_free(&x);
+        str_free(&y);
+    }
+}
+
+static int64_t count_rows(const char *folder, const char *key) {
+    Str rows = rows_without_clock(folder);
+    int64_t n = 0;
+    char *quoted = str_format("\"%s\":", key);
+    for (const char *at = str_text(&rows); (at = strstr(at, quoted)) != NULL; at++) n++;
+    mem_free(quoted);
+    str_free(&rows);
+    return n;
+}
+
+static void test_train_run__logs_evaluates_and_saves_when_it_is_time(void **state) {
+    (void)state;
+    char *folder = scratch_new();
+    Toy t = {.stop_in_eval = -1};
+    assert_int_equal(
+        run_in(&t, folder, "training.logging_steps=4", "training.logging_first_step=true", NULL),
+        OK);
+    assert_int_equal(count_rows(folder, "learning_rate"), 3); /* 1, 4, 8 */
+    assert_int_equal(count_rows(folder, "eval_loss"), 3);     /* 3, 6, 9 */
+    assert_int_equal(count_rows(folder, "train_loss"), 1);
+    assert_true(there_is(folder, "checkpoints/step-9/MANIFEST.json"));
+    assert_true(there_is(folder, "checkpoints/step-10/MANIFEST.json")); /* the last */
+    assert_false(there_is(folder, "checkpoints/step-8"));
+    assert_true(there_is(folder, "report.html"));
+    Str final = file_of(folder, "final/trainer_state.json");
+    assert_non_null(strstr(str_text(&final), "\"global_step\": 10"));
+    str_free(&final);
+    mem_free(t.wrote);
+    scratch_free(folder);
+}
+
+static void test_train_run__epoch_strategies_follow_epochs(void **state) {
+    (void)state;
+    char *folder = scratch_new();
+    Toy t = {.stop_in_eval = -1};
+    assert_int_equal(run_in(&t, folder, "training.eval_strategy=epoch",
+                            "training.save_strategy=epoch", "training.logging_strategy=epoch"),
+                     OK);
+    assert_int_equal(t.evals, 2); /* steps 4 and 8 */
+    assert_int_equal(count_rows(folder, "learning_rate"), 2);
+    assert_true(there_is(folder, "checkpoints/step-4"));
+    assert_true(there_is(folder, "checkpoints/step-10"));
+    assert_false(there_is(folder, "checkpoints/step-3"));
+    mem_free(t.wrote);
+    scratch_free(folder);
+}
+
+/* Stopped after every step, and inside evaluations: the same bytes in the end. */
+static void test_train_run__stopped_and_resumed_is_the_same_run(void **state) {
+    (void)state;
+    char *whole = scratch_new();
+    Toy t = {.stop_in_eval = -1};
+    assert_int_equal(run_in(&t, whole, "training.eval_on_start=true", NULL, NULL), OK);
+    mem_free(t.wrote);
+    for (int in_eval = 0; in_eval < 2; in_eval++) {
+        char *cut = scratch_new();
+        for (int64_t step = in_eval ? 0 : 1; step < 10; step += in_eval ? 3 : 1) {
+            Toy part = {.stop_at = in_eval ? 0 : step, .stop_in_eval = in_eval ? step : -1};
+
+            Status st = run_in(&part, cut, "training.eval_on_start=true", NULL, NULL);
+            if (st != ERR_STOPPED)
+                fail_msg("step %lld: %d %s", (long long)step, st, status_message());
+            assert_null(part.wrote);
+        }
+        Toy last = {.stop_in_eval = -1};
+        assert_int_equal(run_in(&last, cut, "training.eval_on_start=true", NULL, NULL), OK);
+        assert_same_run(whole, cut);
+        mem_free(last.wrote);
+        scratch_free(cut);
+    }
+    scratch_free(whole);
+}
+
+static void die_at_7(Toy *t) {
+    if (run_step(t->run) == 7) kill(getpid(), SIGKILL);
+}
+
+typedef struct Child {
+    const char *folder;
+} Child;
+
+static void child_dies(void *arg) {
+    Toy t = {.each_step = die_at_7, .stop_in_eval = -1};
+    run_in(&t, ((Child *)arg)->folder, NULL, NULL, NULL);
+}
+
+/* Rows that were logged after the last checkpoint are logged again, not twice. */
+static void test_train_run__killed_goes_on_from_the_last_checkpoint(void **state) {
+    (void)state;
+    char *whole = scratch_new(), *cut = scratch_new();
+    Toy a = {.stop_in_eval = -1}, b = {.stop_in_eval = -1};
+    assert_int_equal(run_in(&a, whole, NULL, NULL, NULL), OK);
+    Child child = {cut};
+    int status = scratch_run_child(child_dies, &child);
+    assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+    assert_int_equal(count_rows(cut, "learning_rate"), 7);
+    assert_int_equal(run_in(&b, cut, NULL, NULL, NULL), OK);
+    assert_same_run(whole, cut);
+    mem_free(a.wrote);
+    mem_free(b.wrote);
+    scratch_free(whole);
+    scratch_free(cut);
+}
+
+static void test_train_run__finished_says_so_and_does_nothing(void **state) {
+    (void)state;
+    char *folder = scratch_new();
+    Toy a = {.stop_in_eval = -1}, b = {.stop_in_eval = -1};
+    assert_int_equal(run_in(&a, folder, NULL, NULL, NULL), OK);
+    Str before = file_of(folder, "metrics.jsonl");
+    assert_int_equal(run_in(&b, folder, NULL, NULL, NULL), OK);
+    Str after = file_of(folder, "metrics.jsonl");
+    assert_string_equal(str_text(&before), str_text(&after));
+    assert_null(b.wrote);
+    /* Of another config it is not this run. */
+    assert_int_equal(run_in(&b, folder, "training.learning_rate=0.5", NULL, NULL), ERR_CONFIG);
+    assert_non_null(strstr(status_message(), "training.learning_rate"));
+    /* Started over: the old one is kept beside. */
+    assert_int_equal(run_in(&b, folder, "training.learning_rate=0.5", "--resume=never", NULL), OK);
+    assert_true(there_is(folder, "old-1/final/trainer_state.json"));
+    assert_true(there_is(folder, "old-1/metrics.jsonl"));
+    str_free(&before);
+    str_free(&after);
+    mem_free(a.wrote);
+    mem_free(b.wrote);
+    scratch_free(folder);
+}
+
+static void test_train_run__changed_config_is_refused_with_every_difference(void **state) {
+    (void)state;
+    char *folder = scratch_new();
+    Toy a = {.stop_at = 4, .stop_in_eval = -1}, b = {.stop_in_eval = -1};
+    assert_int_equal(run_in(&a, folder, NULL, NULL, NULL), ERR_STOPPED);
+    assert_int_equal(
+        run_in(&b, folder, "training.learning_rate=0.5", "training.weight_decay=0.25", NULL),
+        ERR_CONFIG);
+    if (!strstr(status_message(), "learning_rate") || !strstr(status_message(), "weight_decay"))
+        fail_msg("%s", status_message());
+    /* What does not change the result may change. */
+    assert_int_equal(run_in(&b, folder, "training.save_total_limit=2", NULL, NULL), OK);
+    mem_free(b.wrote);
+    scratch_free(folder);
+}
+
+static void test_train_run__best_is_taken_and_kept(void **state) {
+    (void)state;
+    char *folder = scratch_new(), *plain = scratch_new();
+    Toy a = {.stop_in_eval = -1}, b = {.stop_in_eval = -1, .stop_at = 0};
+    assert_int_equal(run_in(&a, folder, "training.load_best_model_at_end=true",
+                            "training.save_total_limit=1", "training.eval_steps=2"),
+                     OK);
+    Str final = file_of(folder, "final/trainer_state.json");
+    assert_non_null(strstr(str_text(&final), "\"global_step\": 4")); /* 4 and 6 are as good */
+    assert_true(there_is(folder, "checkpoints/step-4"));
+    assert_false(there_is(folder, "checkpoints/step-3"));
+    str_free(&final);
+    /* The same weights as a run that ends there. */
+    assert_int_equal(run_in(&b, plain, "training.max_steps=4", NULL, NULL), OK);
+    assert_string_equal(a.wrote, b.wrote);
+    mem_free(a.wrote);
+    mem_free(b.wrote);
+    scratch_free(folder);
+    scratch_free(plain);
+}
+
+static void test_train_run__stops_early_when_patience_is_used_up(void **state) {
+    (void)state;
+    char *folder = scratch_new();
+    Toy t = {.stop_in_eval = -1};
+    assert_int_equal(run_in(&t, folder, "training.load_best_model_at_end=true",
+                            "training.early_stopping_patience=2", "training.eval_steps=1"),
+                     OK);
+    assert_int_equal(t.evals, 7); /* best at 5, then two that are worse */
+    Str final = file_of(folder, "final/trainer_state.json");
+    assert_non_null(strstr(str_text(&final), "\"global_step\": 5"));
+    str_free(&final);
+    mem_free(t.wrote);
+    scratch_free(folder);
+}
+
+static void test_train_run__unknown_metric_names_what_there_is(void **state) {
+    (void)state;
+    char *folder = scratch_new();
+    Toy t = {.stop_in_eval = -1};
+    assert_int_equal(run_in(&t, folder, "training.load_best_model_at_end=true",
+                            "training.metric_for_best_model=bleu", NULL),
+                     ERR_CONFIG);
+    assert_non_null(strstr(status_message(), "bleu"));
+    assert_non_null(strstr(status_message(), "eval_loss"));
+    scratch_free(folder);
+}
+
+static void test_train_run__bad_numbers_stop_it_and_leave_the_checkpoint(void **state) {
+    (void)state;
+    char *folder = scratch_new();
+    Toy t = {.stop_in_eval = -1, .bad_at = 5};
+    assert_int_equal(run_in(&t, folder, NULL, NULL, NULL), ERR_NUMERIC);
+    assert_non_null(strstr(status_message(), "step 5"));
+    assert_non_null(strstr(status_message(), "layer 3"));
+    assert_true(there_is(folder, "checkpoints/step-3"));
+    assert_false(there_is(folder, "final"));
+    scratch_free(folder);
+}
+
+static void test_train_run__folder_has_one_owner(void **state) {
+    (void)state;
+    char *folder = scratch_new();
+    ConfigCase cfg = config_for(folder, NULL, NULL, NULL);
+    Run *first = NULL, *second = NULL;
+    assert_int_equal(run_open(&first, cfg.cfg), OK);
+    assert_int_equal(run_open(&second, cfg.cfg), ERR_CREATE);
+    assert_null(second);
+    run_close(first);
+    assert_int_equal(run_open(&second, cfg.cfg), OK);
+    run_close(second);
+    config_case_close(&cfg);
+    scratch_free(folder);
+}
+
+static void test_train_run__resume_from_a_path_branches(void **state) {
+    (void)state;
+    char *folder = scratch_new(), *branch = scratch_new();
+    Toy a = {.stop_in_eval = -1}, b = {.stop_in_eval = -1}, c = {.stop_in_eval = -1};
+    assert_int_equal(run_in(&a, folder, NULL, NULL, NULL), OK);
+    char *arg = str_format("--resume=%s/checkpoints/step-6", folder);
+    assert_int_equal(run_in(&b, branch, arg, NULL, NULL), OK);
+    assert_string_equal(a.wrote, b.wrote);
+    assert_int_equal(count_rows(branch, "learning_rate"), 4); /* 7 to 10 */
+    char *bytes = str_format("%s/checkpoints/step-6/state-00001.h5", folder);
+    assert_int_equal(truncate(bytes, 600), 0);
+    char *other = scratch_new();
+    assert_int_equal(run_in(&c, other, arg, NULL, NULL), ERR_DATA);
+    mem_free(bytes);
+    mem_free(arg);
+    mem_free(a.wrote);
+    mem_free(b.wrote);
+    scratch_free(folder);
+    scratch_free(branch);
+    scratch_free(other);
+}
+
+static void test_train_run__digest_follows_contents_not_places(void **state) {
+    (void)state;
+    char *a = scratch_new(), *b = scratch_new(), x[65], y[65];
+    mem_free(scratch_text(a, "model.safetensors", "weights"));
+    mem_free(scratch_text(b, "model.safetensors", "weights"));
+    mem_free(scratch_text(b, "README", "anything"));
+    assert_int_equal(run_digest_path(x, a), OK);
+    assert_int_equal(run_digest_path(y, b), OK);
+    assert_string_equal(x, y);
+    mem_free(scratch_text(b, "model.safetensors", "Weights"));
+    assert_int_equal(run_digest_path(y, b), OK);
+    assert_string_not_equal(x, y);
+    assert_int_equal(run_digest_path(y, "no/such"), ERR_INPUT);
+    scratch_free(a);
+    scratch_free(b);
+}
+
+static int quiet(void **state) {
+    (void)state;
+    log_set_level(LOG_ERROR);
+    return 0;
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_train_run__logs_evaluates_and_saves_when_it_is_time),
+        cmocka_unit_test(test_train_run__epoch_strategies_follow_epochs),
+        cmocka_unit_test(test_train_run__stopped_and_resumed_is_the_same_run),
+        cmocka_unit_test(test_train_run__killed_goes_on_from_the_last_checkpoint),
+        cmocka_unit_test(test_train_run__finished_says_so_and_does_nothing),
+        cmocka_unit_test(test_train_run__changed_config_is_refused_with_every_difference),
+        cmocka_unit_test(test_train_run__best_is_taken_and_kept),
+        cmocka_unit_test(test_train_run__stops_early_when_patience_is_used_up),
+        cmocka_unit_test(test_train_run__unknown_metric_names_what_there_is),
+        cmocka_unit_test(test_train_run__bad_numbers_stop_it_and_leave_the_checkpoint),
+        cmocka_unit_test(test_train_run__folder_has_one_owner),
+        cmocka_unit_test(test_train_run__resume_from_a_path_branches),
+        cmocka_unit_test(test_train_run__digest_follows_contents_not_places),
+    };
+    return cmocka_run_group_tests_name("train_run", tests, quiet, NULL);
+}
