@@ -26,7 +26,7 @@ int64_t j_argument_int(JinjaRun *r, const JArguments *a, size_t i, const char *n
 }
 
 const JString *j_argument_string(JinjaRun *r, const JArguments *a, size_t i, const char *name) {
-    static const JString empty = {"", 0, NULL, 0};
+    static const JString empty = {.data = ""};
     JValue v = j_argument(a, i, name, j_undefined(name));
     if (v.kind == JK_STRING) return v.as.string;
     j_fail(r, "argument `%s` must be a string, not %s", name, j_type_name(v));

@@ -94,6 +94,13 @@ static JValue join(JinjaRun *r, JValue a, JValue b) { /* str(a) + str(b) */
     return j_take(r, &out);
 }
 
+/* Markup's rule: what is added to a safe text is escaped. */
+static JValue add_texts(JinjaRun *r, JValue a, JValue b) {
+    if (!a.as.string->safe && !b.as.string->safe) return join(r, a, b);
+    JValue sum = join(r, j_escape(r, a.as.string), j_escape(r, b.as.string));
+    return j_mark_safe(r, sum.as.string);
+}
+
 static JValue repeat(JinjaRun *r, JValue what, int64_t times) {
     bool text = what.kind == JK_STRING;
     size_t n = text ? what.as.string->n : what.as.list->n, count = times < 0 ? 0 : (size_t)times;
@@ -125,7 +132,7 @@ static JValue binary(JinjaRun *r, const char *sign, JValue a, JValue b) {
     if (sign[0] == '~') return join(r, a, b);
     if (j_is_number(a) && j_is_number(b)) return calculate(r, sign, a, b);
     if (sign[0] == '+' && a.kind == b.kind && is_sequence(a)) {
-        return a.kind == JK_STRING ? join(r, a, b) : join_lists(r, a, b);
+        return a.kind == JK_STRING ? add_texts(r, a, b) : join_lists(r, a, b);
     }
     if (strcmp(sign, "*") == 0 && is_sequence(a) && (b.kind == JK_INT || b.kind == JK_BOOL)) {
         return repeat(r, a, as_integer(b));

@@ -38,8 +38,9 @@ static JValue pick(JinjaRun *r, JValue v, JValue path) {
 /* ---- lists ---- */
 
 static JValue map(JinjaRun *r, JValue v, const JArguments *a) {
-    JList *items = j_items(r, v);
     JValue l = j_list(r, JK_LIST);
+    if (!j_truth(v)) return l; /* none too */
+    JList *items = j_items(r, v);
     JValue attribute = j_argument(a, JINJA_MAX_ARGUMENTS, "attribute", j_undefined(NULL));
     JArguments rest = rest_of(a, 1);
     const char *name = "";
@@ -58,8 +59,9 @@ static JValue map(JinjaRun *r, JValue v, const JArguments *a) {
 
 /* select, reject, selectattr, rejectattr. */
 static JValue choose(JinjaRun *r, JValue v, const JArguments *a, bool by_attribute, bool keep) {
-    JList *items = j_items(r, v);
     JValue l = j_list(r, JK_LIST);
+    if (!j_truth(v)) return l; /* none too */
+    JList *items = j_items(r, v);
     size_t skip = by_attribute ? 1 : 0;
     JValue attribute = by_attribute ? j_argument(a, 0, "attribute", j_undefined(NULL)) : j_none();
     const char *test = NULL;
@@ -281,7 +283,7 @@ static JValue tojson(JinjaRun *r, JValue v, const JArguments *a) {
 
 static JValue otherwise(JValue v, const JArguments *a) {
     bool truth = j_truth(j_argument(a, 1, "boolean", j_bool(false)));
-    static const JString empty = {"", 0, NULL, SEGMENT_SPECIAL};
+    static const JString empty = {.data = "", .tag = SEGMENT_SPECIAL};
     JValue value =
         j_argument(a, 0, "default_value", (JValue){.kind = JK_STRING, .as.string = &empty});
     return v.kind == JK_UNDEFINED || (truth && !j_truth(v)) ? value : v;

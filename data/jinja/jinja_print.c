@@ -207,7 +207,7 @@ static void json_list(JinjaRun *r, Tagged *out, const JList *l, const JsonStyle 
 
 static void json_key(JinjaRun *r, Tagged *out, JValue key, const JsonStyle *style) {
     static const JString words[] = {
-        {"null", 4, NULL, 0}, {"true", 4, NULL, 0}, {"false", 5, NULL, 0}};
+        {.data = "null", .n = 4}, {.data = "true", .n = 4}, {.data = "false", .n = 5}};
     if (key.kind == JK_NONE)
         json_string(out, &words[0], false);
     else if (key.kind == JK_BOOL)

@@ -314,8 +314,8 @@ static JValue predicate(const JString *s, const char *name) {
 }
 
 static JValue padding_method(JinjaRun *r, const JString *s, const char *name, const JArguments *a) {
-    static const JString blank = {" ", 1, NULL, SEGMENT_SPECIAL},
-                         zero = {"0", 1, NULL, SEGMENT_SPECIAL};
+    static const JString blank = {.data = " ", .n = 1, .tag = SEGMENT_SPECIAL},
+                         zero = {.data = "0", .n = 1, .tag = SEGMENT_SPECIAL};
     int64_t width = j_argument_int(r, a, 0, "width", 0);
     const JString *fill = a->n > 1 ? j_argument_string(r, a, 1, "fillchar") : &blank;
     if (is(name, "zfill")) return pad(r, s, width, 1, &zero);
@@ -391,7 +391,8 @@ static JValue indent(JinjaRun *r, const JString *s, const JArguments *a) {
     return j_take(r, &out);
 }
 
-static JValue escape(JinjaRun *r, const JString *s) {
+JValue j_escape(JinjaRun *r, const JString *s) {
+    if (s->safe) return (JValue){.kind = JK_STRING, .as.string = s};
     Tagged out = j_build();
     for (size_t i = 0; i < s->n; i++) {
         switch (s->data[i]) {
@@ -414,7 +415,7 @@ static JValue escape(JinjaRun *r, const JString *s) {
             j_append_part(&out, s, i, 1);
         }
     }
-    return j_take(r, &out);
+    return j_mark_safe(r, j_take(r, &out).as.string);
 }
 
 static JValue urlencode(JinjaRun *r, const JString *s) {
@@ -434,7 +435,7 @@ static JValue urlencode(JinjaRun *r, const JString *s) {
 }
 
 static JValue truncate(JinjaRun *r, const JString *s, const JArguments *a) {
-    static const JString dots = {"...", 3, NULL, SEGMENT_SPECIAL};
+    static const JString dots = {.data = "...", .n = 3, .tag = SEGMENT_SPECIAL};
     int64_t length = j_argument_int(r, a, 0, "length", 255);
     bool kill = j_truth(j_argument(a, 1, "killwords", j_bool(false)));
     JValue given = j_argument(a, 2, "end", j_none());
@@ -445,7 +446,7 @@ static JValue truncate(JinjaRun *r, const JString *s, const JArguments *a) {
     JValue cut = j_slice(r, whole, j_none(), j_int(length > end_n ? length - end_n : 0), j_none());
     if (r->st != OK) return cut;
     const JString *c = cut.as.string;
-    size_t blank = kill ? NOT_FOUND : find_last(c, &(JString){" ", 1, NULL, 0}, c->n);
+    size_t blank = kill ? NOT_FOUND : find_last(c, &(JString){.data = " ", .n = 1}, c->n);
     Tagged out = j_build();
     j_append_part(&out, c, 0, blank == NOT_FOUND ? c->n : blank);
     j_append(&out, end);
@@ -453,7 +454,7 @@ static JValue truncate(JinjaRun *r, const JString *s, const JArguments *a) {
 }
 
 static JValue join_filter(JinjaRun *r, JValue v, const JArguments *a) {
-    static const JString nothing = {"", 0, NULL, SEGMENT_SPECIAL};
+    static const JString nothing = {.data = "", .tag = SEGMENT_SPECIAL};
     JValue mark = j_argument(a, 0, "d", j_undefined(NULL));
     JValue attribute = j_argument(a, 1, "attribute", j_none());
     JList *items = j_items(r, v);
@@ -478,14 +479,15 @@ JValue j_text_filter(JinjaRun *r, const char *name, JValue v, const JArguments *
     if (is(name, "lower")) return change_case(r, s, CASE_LOWER);
     if (is(name, "title")) return change_case(r, s, CASE_JINJA);
     if (is(name, "capitalize")) return change_case(r, s, CASE_CAPITAL);
-    if (is(name, "string") || is(name, "safe")) return j_part(r, s, 0, s->n);
-    if (is(name, "escape") || is(name, "e")) return escape(r, s);
+    if (is(name, "string")) return j_part(r, s, 0, s->n);
+    if (is(name, "safe")) return j_mark_safe(r, s);
+    if (is(name, "escape") || is(name, "e")) return j_escape(r, s);
     if (is(name, "urlencode")) return urlencode(r, s);
     if (is(name, "indent")) return indent(r, s, a);
     if (is(name, "truncate")) return truncate(r, s, a);
     if (is(name, "center"))
         return pad(r, s, j_argument_int(r, a, 0, "width", 80), -1,
-                   &(JString){" ", 1, NULL, SEGMENT_SPECIAL});
+                   &(JString){.data = " ", .n = 1, .tag = SEGMENT_SPECIAL});
     if (is(name, "wordcount")) {
         JValue l = j_list(r, JK_LIST);
         split_blanks(r, l.as.list, s, -1);

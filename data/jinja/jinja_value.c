@@ -53,7 +53,7 @@ JValue j_float(double v) {
 static JValue new_string(JinjaRun *r, const char *data, size_t n, const uint8_t *tags,
                          uint8_t tag) {
     JString *s = jinja_alloc(&r->pool, sizeof *s);
-    *s = (JString){data, n, tags, tag};
+    *s = (JString){data, n, tags, tag, false};
     return (JValue){.kind = JK_STRING, .as.string = s};
 }
 
@@ -67,6 +67,13 @@ JValue j_trusted(JinjaRun *r, const char *text) {
 
 JValue j_part(JinjaRun *r, const JString *s, size_t at, size_t n) {
     return new_string(r, s->data + at, n, s->tags == NULL ? NULL : s->tags + at, s->tag);
+}
+
+JValue j_mark_safe(JinjaRun *r, const JString *s) {
+    JString *marked = jinja_alloc(&r->pool, sizeof *marked);
+    *marked = *s;
+    marked->safe = true;
+    return (JValue){.kind = JK_STRING, .as.string = marked};
 }
 
 JValue j_take(JinjaRun *r, Tagged *built) {
@@ -542,7 +549,7 @@ JValue j_slice(JinjaRun *r, JValue a, JValue start, JValue stop, JValue step) {
     const JString *s = a.as.string;
     if (by == 1) {
         size_t at = character_offset(s, (size_t)from);
-        JString rest = {s->data + at, s->n - at, NULL, 0};
+        JString rest = {.data = s->data + at, .n = s->n - at};
         return j_part(r, s, at, character_offset(&rest, (size_t)count));
     }
     JList *characters = j_items(r, a);

@@ -35,6 +35,7 @@ typedef struct JString {
     size_t n;
     const uint8_t *tags; /* [n], or NULL: all bytes have `tag` */
     uint8_t tag;
+    bool safe; /* |safe or |escape: what is added to it by + is escaped */
 } JString;
 
 typedef struct JList JList;
@@ -128,6 +129,11 @@ JValue j_function(JinjaRun *r, const char *name, JValue self);
 void j_push(JinjaRun *r, JList *l, JValue v);
 void j_set(JinjaRun *r, JDict *d, JValue key, JValue value);
 JValue j_from_json(JinjaRun *r, const Json *json, uint8_t tag);
+
+/* The same text, marked safe. */
+JValue j_mark_safe(JinjaRun *r, const JString *s);
+/* & < > ' " as HTML's entities; a safe text is left as it is. */
+JValue j_escape(JinjaRun *r, const JString *s);
 
 /* Starts a text that is built with tagged_append and the like. */
 Tagged j_build(void);
