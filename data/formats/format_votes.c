@@ -1,8 +1,6 @@
 /* Preference sets that hold two answers and say by a number which of them won. */
 #include "data/formats/format.h"
 
-#include <string.h>
-
 /* The winner of two answers becomes `chosen`. */
 static void set_pair(Record *r, Part first, Part second, bool second_won) {
     r->shape = RECORD_PAIR;
@@ -45,7 +43,7 @@ static Status summary_text(const RowView *v, int64_t i, Part *out) {
 }
 
 Status tldr_read(const RowView *v, Record *r) {
-    const char *subreddit, *title, *post;
+    const char *subreddit = NULL, *title = NULL, *post = NULL;
     Part summary[2] = {{0}, {0}};
     bool second;
     TRY(info_text(v, "subreddit", &subreddit));
