@@ -1,0 +1,298 @@
+/* Whole models against PyTorch, Transformers and PEFT (tests/oracle/model_golden.py): log-probs,
+ * entropies, scores, every gradient, ten AdamW steps and their losses; from folders and adapters as
+ * those libraries write them.
+ *
+ * Golden numbers were computed in float64, and `err/<kind>` is the error that float32 PyTorch makes
+ * against them. In float32 ours may be at most twice that (+ TINY); in float64 every tensor agrees
+ * to EXACT. */
+#include "core/file.h"
+#include "core/io/safetensors.h"
+#include "kernels/ops.h"
+#include "model/base.h"
+#include "model_fixture.h"
+
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#define TINY 1.2e-7 /* float32's epsilon: single numbers, whose own error may be 0 by luck */
+#define EXACT 1e-11
+enum { N_SEQS = 3, N_ROWS = 11 + 7 + 14, PROMPT = 2, STEPS = 10 };
+static const int64_t lengths[N_SEQS] = {11, 7, 14};
+
+typedef struct Golden {
+    const char *name, *base, *adapter;
+    bool reward;
+} Golden;
+
+static const Golden goldens[] = {
+    {"llama_full", "llama", NULL, false},
+    {"llama_lora", "llama", "llama_lora_adapter", false},
+    {"gpt2_full", "gpt2", NULL, false},
+    {"gpt2_lora", "gpt2", "gpt2_lora_adapter", false},
+    {"llama_reward_full", "llama_reward", NULL, true},
+    {"llama_reward_lora", "llama_reward", "llama_reward_lora_adapter", true},
+};
+
+typedef struct Case {
+    const Golden *golden;
+    const char *device;
+    Dev *dev;
+    Safetensors *file;
+    Role role;
+    Pass *pass;
+    FixtureRows rows;
+    ParamList params;
+    double logp[N_ROWS], entropy[N_ROWS], value[N_ROWS];
+    double dlogp[N_ROWS], dvalue[N_ROWS];
+    double worst; /* error over bound, and whose */
+    const char *worst_kind;
+} Case;
+
+static char *data_path(const char *name, const char *ending) {
+    return str_format("%s/tests/golden/data/%s%s", HONE_SOURCE_DIR, name, ending);
+}
+
+static const SafetensorsEntry *find(const Case *c, const char *prefix, const char *name) {
+    char *full = str_format("%s%s", prefix, name);
+    const SafetensorsEntry *e = safetensors_find(c->file, full);
+    if (!e) fail_msg("%s: no `%s`", c->golden->name, full);
+    mem_free(full);
+    return e;
+}
+
+/* Squares of ours - golden and of golden. */
+typedef struct Distance {
+    double wrong, size;
+} Distance;
+
+static void add_distance(Distance *d, const Case *c, const char *name, const double *ours,
+                         int64_t n) {
+    const SafetensorsEntry *e = find(c, "", name);
+    assert_int_equal(e->bytes, (size_t)n * sizeof(double));
+    for (int64_t i = 0; i < n; i++) {
+        double ref;
+        memcpy(&ref, (const char *)e->data + (size_t)i * sizeof ref, sizeof ref);
+        d->wrong += (ours[i] - ref) * (ours[i] - ref);
+        d->size += ref * ref;
+    }
+}
+
+static void check_distance(Case *c, const char *what, const char *kind, Distance d) {
+    double std, error = d.size > 0.0 ? sqrt(d.wrong / d.size) : sqrt(d.wrong);
+    memcpy(&std, find(c, "err/", kind)->data, sizeof std);
+    double bound = dev_real(c->dev) == DTYPE_F64 ? EXACT : 2.0 * std + TINY;
+    if (!(error <= bound))
+        fail_msg("%s on %s: %s is off by %.3g; PyTorch's float32 by %.3g", c->golden->name,
+                 c->device, what, error, std);
+    if (error / bound <= c->worst) return;
+    c->worst = error / bound;
+    c->worst_kind = kind;
+}
+
+static void check(Case *c, const char *name, const double *ours, int64_t n) {
+    Distance d = {0};
+    add_distance(&d, c, name, ours, n);
+    check_distance(c, name, name, d);
+}
+
+static bool is_transposed(const Case *c, const char *name) {
+    const Base *b = c->role.base;
+    for (int i = 0; i < b->n_refs; i++)
+        if (str_equal(b->refs[i].name, name)) return b->refs[i].transposed;
+    return false;
+}
+
+/* A device tensor in the order of PyTorch's. */
+static double *read_tensor(const Case *c, const char *name, Tensor t) {
+    int64_t n = tensor_numel(t), rows = t.shape[0], cols = n / rows;
+    double *ours = mem_alloc((size_t)n * sizeof *ours), *out = mem_alloc((size_t)n * sizeof *out);
+    dtype_convert(ours, DTYPE_F64, t.data, t.dtype, (size_t)n);
+    bool turn = is_transposed(c, name);
+    for (int64_t r = 0; r < rows; r++)
+        for (int64_t k = 0; k < cols; k++)
+            out[turn ? k * rows + r : r * cols + k] = ours[r * cols + k];
+    mem_free(ours);
+    return out;
+}
+
+/* All gradients or values: as one vector, and in double each by itself. */
+static void check_params(Case *c, const char *kind, bool grad) {
+    Distance all = {0};
+    for (int i = 0; i < c->params.n; i++) {
+        const Param *p = &c->params.items[i];
+        double *ours = read_tensor(c, p->name, grad ? p->grad : p->value);
+        char *name = str_format("%s/%s", kind, p->name);
+        Distance d = {0};
+        add_distance(&d, c, name, ours, tensor_numel(p->value));
+        if (dev_real(c->dev) == DTYPE_F64) check_distance(c, name, kind, d);
+        all.wrong += d.wrong;
+        all.size += d.size;
+        mem_free(name);
+        mem_free(ours);
+    }
+    check_distance(c, kind, kind, all);
+}
+
+static void open_rows(Case *c) {
+    static const int64_t ids[N_SEQS] = {1, 2, 3};
+    c->rows = fixture_rows(lengths, ids, N_SEQS, PROMPT, 97);
+    int32_t *to = (int32_t *)(uintptr_t)c->rows.rows.ids;
+    int32_t *targets = (int32_t *)(uintptr_t)c->rows.rows.targets;
+    memcpy(to, find(c, "", "ids")->data, N_ROWS * sizeof *to);
+    for (int i = 0; i + 1 < N_ROWS; i++)
+        if (targets[i] != ROWS_NO_TARGET) targets[i] = to[i + 1];
+}
+
+static void case_open(Case *c, const Golden *golden, const char *device) {
+    *c = (Case){.golden = golden, .device = device};
+    char *base = data_path(golden->base, ""), *file = data_path(golden->name, ".safetensors");
+    char *adapter = golden->adapter ? data_path(golden->adapter, "") : NULL;
+    assert_int_equal(dev_open(&c->dev, device, 2), OK);
+    assert_int_equal(safetensors_open(&c->file, file), OK);
+    BaseOptions opt = {.path = base, .dtype = DTYPE_F32, .trainable = !adapter};
+    if (base_open(&c->role.base, c->dev, &opt) != OK) fail_msg("%s", status_message());
+    if (adapter && adapter_load(&c->role.adapter, c->role.base, "a", adapter, true) != OK)
+        fail_msg("%s", status_message());
+    const char *head = adapter ? adapter : base;
+    if (golden->reward && head_load(&c->role.head, c->role.base, HEAD_SCORE, head, true) != OK)
+        fail_msg("%s", status_message());
+    base_params(&c->params, c->role.base);
+    if (adapter) adapter_params(&c->params, c->role.adapter);
+    if (golden->reward) head_params(&c->params, c->role.head);
+    open_rows(c);
+    assert_int_equal(fixture_pass(&c->pass, c->dev, &c->role, &c->rows.rows, RECOMPUTE_NONE), OK);
+    mem_free(base);
+    mem_free(file);
+    mem_free(adapter);
+}
+
+static void case_close(Case *c) {
+    params_free(&c->params);
+    fixture_rows_free(&c->rows);
+    pass_close(c->pass);
+    head_close(c->role.head);
+    adapter_close(c->role.adapter);
+    base_close(c->role.base);
+    safetensors_close(c->file);
+    dev_close(c->dev);
+}
+
+/* Mean negative log-likelihood over the rows with a target. */
+static double language_loss(Case *c) {
+    double loss = 0.0, n = (double)rows_count_targets(&c->rows.rows);
+    for (int i = 0; i < N_ROWS; i++) {
+        c->dlogp[i] = -1.0 / n;
+        loss -= c->logp[i] / n;
+    }
+    return loss;
+}
+
+/* Sequence 0 before 1, and 2 before 0: mean of -log sigmoid of the difference at the last rows. */
+static double reward_loss(Case *c) {
+    static const int last[N_SEQS] = {10, 17, 31};
+    static const int better[2] = {0, 2}, worse[2] = {1, 0};
+    double loss = 0.0;
+    memset(c->dvalue, 0, sizeof c->dvalue);
+    for (int k = 0; k < 2; k++) {
+        double gap = c->value[last[better[k]]] - c->value[last[worse[k]]];
+        loss += 0.5 * log1p(exp(-gap));
+        double slope = 0.5 / (1.0 + exp(gap));
+        c->dvalue[last[better[k]]] -= slope;
+        c->dvalue[last[worse[k]]] += slope;
+    }
+    return loss;
+}
+
+/* Forward, loss, backward from cleared gradients; returns the loss. */
+static double step(Case *c) {
+    bool reward = c->golden->reward;
+    PassOut out = {.logp = reward ? NULL : c->logp,
+                   .entropy = reward ? NULL : c->entropy,
+                   .value = reward ? c->value : NULL};
+    params_zero_grad(c->dev, &c->params);
+    pass_forward(c->pass, &c->role, &c->rows.rows, &(PassOptions){0}, &out);
+    double loss = reward ? reward_loss(c) : language_loss(c);
+    pass_backward(c->pass, &(PassGrad){.dlogp = reward ? NULL : c->dlogp,
+                                       .dvalue = reward ? c->dvalue : NULL});
+    assert_int_equal(dev_check(c->dev), OK);
+    return loss;
+}
+
+static void check_first_step(Case *c) {
+    step(c);
+    if (c->golden->reward) {
+        check(c, "value", c->value, N_ROWS);
+    } else {
+        check(c, "logp", c->logp, N_ROWS);
+        check(c, "entropy", c->entropy, N_ROWS);
+    }
+    check_params(c, "grad", true);
+}
+
+static void check_optimizer_steps(Case *c) {
+    double losses[STEPS];
+    Tensor *moments = mem_zalloc(2 * (size_t)c->params.n, sizeof *moments);
+    for (int i = 0; i < 2 * c->params.n; i++) {
+        Tensor like = c->params.items[i / 2].value;
+        moments[i] = tensor_like(mem_zalloc(1, tensor_bytes(like)), like);
+    }
+    for (int s = 0; s < STEPS; s++) {
+        losses[s] = step(c);
+        for (int i = 0; i < c->params.n; i++) {
+            const Param *p = &c->params.items[i];
+            op_adamw(c->dev, p->value, moments[2 * i], moments[2 * i + 1], p->grad,
+                     (AdamwArgs){.lr = 1e-2,
+                                 .beta1 = 0.9,
+                                 .beta2 = 0.999,
+                                 .eps = 1e-6,
+                                 .weight_decay = p->decay ? 0.01 : 0.0,
+                                 .grad_scale = 1.0,
+                                 .step = s + 1});
+        }
+    }
+    check(c, "losses", losses, STEPS);
+    check_params(c, "after", false);
+    for (int i = 0; i < 2 * c->params.n; i++) mem_free(moments[i].data);
+    mem_free(moments);
+}
+
+static void on_device(const char *device) {
+    for (size_t i = 0; i < sizeof goldens / sizeof *goldens; i++) {
+        Case c;
+        case_open(&c, &goldens[i], device);
+        check_first_step(&c);
+        check_optimizer_steps(&c);
+        print_message("%-18s on %-5s largest error %.2f of the bound (%s)\n", goldens[i].name,
+                      device, c.worst, c.worst_kind);
+        case_close(&c);
+    }
+}
+
+static void test_model_golden__double_agrees(void **state) {
+    (void)state;
+    on_device("ref64");
+}
+
+static void test_model_golden__ref_is_as_exact_as_pytorch(void **state) {
+    (void)state;
+    on_device("ref");
+}
+
+static void test_model_golden__cpu_is_as_exact_as_pytorch(void **state) {
+    (void)state;
+    on_device("cpu");
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_model_golden__double_agrees),
+        cmocka_unit_test(test_model_golden__ref_is_as_exact_as_pytorch),
+        cmocka_unit_test(test_model_golden__cpu_is_as_exact_as_pytorch),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
