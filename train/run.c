@@ -477,9 +477,7 @@ static Status write_final(Run *r, PublishFolder *folder) {
 
 Status run_final_commit(Run *r, PublishFolder *folder) {
     char hex[65];
-    Status st = write_final(r, folder);
-    publish_folder_close(folder);
-    TRY(st);
+    TRY(write_final(r, folder));
     TRY(run_digest_path(hex, r->folder));
     mem_free(r->final_digest);
     r->final_digest = mem_strdup(hex);

@@ -80,7 +80,9 @@ static inline Status toy_finish(Toy *t) {
     for (int i = 0; i < TOY_SIZE; i++) str_printf(&text, "%a\n", t->weight[i]);
     Status st = publish_bytes_in(folder, "weights.safetensors", text.data, text.len);
     t->wrote = str_take(&text);
-    return st == OK ? run_final_commit(t->run, folder) : st;
+    if (st == OK) st = run_final_commit(t->run, folder);
+    publish_folder_close(folder);
+    return st;
 }
 
 static inline Status toy_train_all(Toy *t) {
