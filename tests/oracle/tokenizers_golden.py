@@ -1,0 +1,176 @@
+#!/usr/bin/env python3
+"""Golden ids for tests/golden/test_tokenizer_golden.c, and a live comparison on thousands of strings.
+
+    python3 tokenizers_golden.py SHARED            remakes tests/golden/data/tokenizers/
+    python3 tokenizers_golden.py SHARED --live HONE [COUNT]
+                                                   compares `HONE tokenize` with the libraries
+
+SHARED is the folder that holds tokenizers/ and models/. Needs tokenizers, sentencepiece and tiktoken. Each file
+has the ids of the nasty strings: `plain` without special tokens (none parsed, none added), `full` with both
+(null where the library has no such thing, or they are the same).
+"""
+import base64
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import unicodedata
+
+import sentencepiece
+import tiktoken
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+
+from tokenizers_strings import strings
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+DATA = os.path.join(HERE, "..", "golden", "data", "tokenizers")
+N_GOLDEN = 200
+
+CL100K = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+QWEN = CL100K.replace("{1,3}", "")
+
+
+class HuggingFace:
+    def __init__(self, path):
+        if os.path.isdir(path):  # vocab.json and merges.txt
+            self.tok = Tokenizer(models.BPE.from_file(path + "/vocab.json", path + "/merges.txt"))
+            self.tok.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+            self.tok.decoder = decoders.ByteLevel()
+            self.tok.add_special_tokens(["<|endoftext|>"])
+            return
+        try:
+            self.tok = Tokenizer.from_file(path)
+        except Exception:  # merges of blanks in an old spelling, which this version refuses
+            spec = json.load(open(path))
+            good = [m for m in spec["model"]["merges"] if len([p for p in m.split(" ") if p]) == 2]
+            spec["model"]["merges"] = good
+            self.tok = Tokenizer.from_str(json.dumps(spec))
+
+    def plain(self, text):
+        self.tok.encode_special_tokens = True
+        return self.tok.encode(text, add_special_tokens=False).ids
+
+    def full(self, text):
+        self.tok.encode_special_tokens = False
+        return self.tok.encode(text, add_special_tokens=True).ids
+
+
+class SentencePiece:
+    def __init__(self, path):
+        self.sp = sentencepiece.SentencePieceProcessor(model_file=path)
+
+    def plain(self, text):
+        return self.sp.encode(text)
+
+    def full(self, text):
+        return None
+
+
+class Tiktoken:
+    def __init__(self, path, pattern, nfc=False):
+        lines = [line.split() for line in open(path, "rb").read().splitlines() if line]
+        ranks = {base64.b64decode(token): int(rank) for token, rank in lines}
+        self.enc = tiktoken.Encoding("x", pat_str=pattern, mergeable_ranks=ranks, special_tokens={})
+        self.nfc = nfc
+
+    def plain(self, text):
+        text = unicodedata.normalize("NFC", text) if self.nfc else text
+        return self.enc.encode(text, disallowed_special=())
+
+    def full(self, text):
+        return None
+
+
+def references(shared):
+    t = shared + "/tokenizers/"
+    return {
+        "gpt2": ("tokenizers/gpt2", HuggingFace(t + "gpt2")),
+        "phi-2": ("tokenizers/phi-2/tokenizer.json", HuggingFace(t + "phi-2/tokenizer.json")),
+        "roberta": ("tokenizers/roberta-opt/tokenizer.json", HuggingFace(t + "roberta-opt/tokenizer.json")),
+        "llama2-json": ("tokenizers/llama2-spm/tokenizer.json", HuggingFace(t + "llama2-spm/tokenizer.json")),
+        "torchtune": ("tokenizers/torchtune-small/tokenizer.json", HuggingFace(t + "torchtune-small/tokenizer.json")),
+        "bloom-tiny": ("models/caikit-tiny/BloomForCausalLM/tokenizer.json",
+                       HuggingFace(shared + "/models/caikit-tiny/BloomForCausalLM/tokenizer.json")),
+        "llama2-model": ("tokenizers/llama2-spm/tokenizer.model", SentencePiece(t + "llama2-spm/tokenizer.model")),
+        "mistral-v3": ("tokenizers/mistral/mistral_instruct_tokenizer_240323.model.v3",
+                       SentencePiece(t + "mistral/mistral_instruct_tokenizer_240323.model.v3")),
+        "llama3": ("tokenizers/llama3-tiktoken/tokenizer.model", Tiktoken(t + "llama3-tiktoken/tokenizer.model", CL100K)),
+        "qwen": ("tokenizers/qwen/qwen.tiktoken", Tiktoken(t + "qwen/qwen.tiktoken", QWEN, nfc=True)),
+        "cl100k": ("tokenizers/cl100k/cl100k_base.tiktoken", Tiktoken(t + "cl100k/cl100k_base.tiktoken", CL100K)),
+    }
+
+
+def one_line_each(name, value, file):
+    file.write(' "%s": [\n' % name)
+    file.write(",\n".join("  " + json.dumps(v, separators=(",", ":")) for v in value))
+    file.write("\n ]")
+
+
+def remake(shared):
+    os.makedirs(DATA, exist_ok=True)
+    texts = strings(N_GOLDEN)
+    with open(DATA + "/texts.json", "w") as f:
+        f.write("{\n")
+        one_line_each("texts", texts, f)
+        f.write("\n}\n")
+    for name, (path, ref) in references(shared).items():
+        plain = [ref.plain(t) for t in texts]
+        full = [ref.full(t) for t in texts]
+        full = [None if a == b else a for a, b in zip(full, plain)]
+        has_full = ref.full("a") is not None
+        with open(DATA + "/" + name + ".ids.json", "w") as f:
+            f.write('{\n "path": %s,\n "has_full": %s,\n' % (json.dumps(path), json.dumps(has_full)))
+            one_line_each("plain", plain, f)
+            f.write(",\n")
+            one_line_each("full", full, f)
+            f.write("\n}\n")
+        print(name, sum(len(p) for p in plain), "ids")
+
+
+def remake_training():
+    """What BpeTrainer learns from the nasty strings: ties, repeats, every kind of byte."""
+    text = "\n".join(strings(N_GOLDEN))
+    cases = []
+    for size, frequency in ((300, 0), (700, 2), (5000, 3)):
+        tok = Tokenizer(models.BPE())
+        tok.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+        trainer = trainers.BpeTrainer(vocab_size=size, min_frequency=frequency, special_tokens=["<s>", "</s>"],
+                                      initial_alphabet=pre_tokenizers.ByteLevel.alphabet(), show_progress=False)
+        tok.train_from_iterator([text], trainer)
+        model = json.loads(tok.to_str())["model"]
+        order = sorted(model["vocab"], key=model["vocab"].get)
+        cases.append(dict(vocab_size=size, min_frequency=frequency, tokens=order,
+                          merges=[" ".join(m) for m in model["merges"]]))
+    with open(DATA + "/training.json", "w") as f:
+        f.write("{\n")
+        one_line_each("cases", cases, f)
+        f.write("\n}\n")
+
+
+def live(shared, hone, count):
+    """`hone tokenize` parses special tokens and, when asked, adds those of the tokenizer."""
+    texts = strings(count, seed=11)
+    wrong = 0
+    with tempfile.TemporaryDirectory() as folder:
+        rows = folder + "/rows.jsonl"
+        with open(rows, "w") as f:
+            f.writelines(json.dumps({"text": t}) + "\n" for t in texts)
+        for name, (path, ref) in references(shared).items():
+            if not isinstance(ref, HuggingFace):
+                continue
+            command = [hone, "tokenize", "--model", shared + "/" + path, "--data", rows, "--add-special-tokens"]
+            lines = subprocess.run(command, capture_output=True, check=True, text=True).stdout.splitlines()
+            ours = [json.loads(line)["ids"] for line in lines]
+            bad = [(t, a, ref.full(t)) for t, a in zip(texts, ours) if a != ref.full(t)]
+            bad += [("row count", len(ours), len(texts))] if len(ours) != len(texts) else []
+            wrong += len(bad)
+            print(name, len(texts), "texts,", len(bad), "wrong", *[ascii(b)[:300] for b in bad[:3]], sep="\n  ")
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    if len(sys.argv) > 3 and sys.argv[2] == "--live":
+        sys.exit(live(sys.argv[1], sys.argv[3], int(sys.argv[4]) if len(sys.argv) > 4 else 3000))
+    remake(sys.argv[1])
+    remake_training()
