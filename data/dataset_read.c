@@ -119,7 +119,7 @@ static void log_format(const Reading *r) {
         note = ": of each pair the chosen answer is learnt";
     if (r->format->kind == DATASET_SFT && r->options->kind == DATASET_PROMPT)
         note = ": of each row the prompt is used";
-    log_info("%s: format %s%s", container_path(r->container), r->format->name, note);
+    log_info("%s: format %s%s", r->source->path, r->format->name, note);
 }
 
 /* ---- counting and keeping ---- */
@@ -199,7 +199,7 @@ static bool has_no_header(const DatasetSource *s) {
 }
 
 static Status read_file(Dataset *d, const DatasetOptions *o, const DatasetSource *source,
-                        const Encoder *encoder, const char *path) {
+                        const Encoder *encoder, const char *path, bool is_first) {
     ContainerOptions how = {.text_by = o->text_by,
                             .text_field = o->dataset_text_field,
                             .no_header = has_no_header(source),
@@ -217,7 +217,7 @@ static Status read_file(Dataset *d, const DatasetOptions *o, const DatasetSource
     Status st = OK;
     if (container_rows(container) > 0) {
         st = choose_format(&r);
-        if (st == OK) log_format(&r);
+        if (st == OK && is_first) log_format(&r);
         if (st == OK) st = read_rows(&r);
     }
     container_close(container);
@@ -233,7 +233,7 @@ Status dataset_read(Dataset *d, const DatasetOptions *o, int64_t *unit_end) {
         TRY(locate_files(&files, source->path, source->split, o->root));
         Status st = OK;
         for (size_t i = 0; i < files.count && st == OK; i++)
-            st = read_file(d, o, source, &encoder, files.names[i]);
+            st = read_file(d, o, source, &encoder, files.names[i], i == 0);
         file_list_free(&files);
         if (st != OK) return st;
         unit_end[s] = d->store.n_units;
