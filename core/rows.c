@@ -19,7 +19,9 @@ static void check_sequence(const Rows *r, int64_t seq, int64_t vocab) {
         CHECK(r->positions[i] == i - first, "row %lld: position %d, expected %lld", (long long)i,
               r->positions[i], (long long)(i - first));
         if (!r->targets || r->targets[i] == ROWS_NO_TARGET) continue;
-        CHECK(i + 1 < end && r->targets[i] == r->ids[i + 1],
+        CHECK(r->targets[i] >= 0 && r->targets[i] < vocab, "row %lld: target %d, vocabulary %lld",
+              (long long)i, r->targets[i], (long long)vocab);
+        CHECK(i + 1 == end || r->targets[i] == r->ids[i + 1],
               "row %lld: target %d is not the sequence's next id", (long long)i, r->targets[i]);
     }
 }

@@ -9,7 +9,8 @@
  *     seq_start  0           5       8        12
  *
  * `target[i]` is the token that row i is asked about, that is ids[i+1] of the same sequence,
- * already shifted, or ROWS_NO_TARGET where the row carries no loss (prompt, last row of a
+ * already shifted (a last row may ask about a token that is no input), or ROWS_NO_TARGET where the
+ * row carries no loss (prompt, last row of a
  * sequence). Arrays live on the host and belong to whoever built the Rows; a model only reads them.
  */
 #ifndef HONE_CORE_ROWS_H
