@@ -101,7 +101,9 @@ Status tokenizer_finish(Tokenizer *t, const char *where) {
         const char *text = vocab_text(&t->vocab, a->id, &n);
         t->special[a->id] = a->special;
         t->hidden[a->id] = a->special || !a->in_model;
-        if (a->normalized)
+        if (a->verbatim)
+            added_insert(&t->added_normalized, (int32_t)i, text, n);
+        else if (a->normalized)
             TRY(insert_normalized(t, (int32_t)i, text, n, where));
         else
             added_insert(&t->added_raw, (int32_t)i, text, n);
