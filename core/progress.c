@@ -44,8 +44,7 @@ static int terminal_columns(void) {
     return 80;
 }
 
-/* ---- the line
- * ------------------------------------------------------------------------------------- */
+/* ---- the line ---- */
 
 static void append_bar(Str *s, double part) {
     int full = (int)(part * BAR_CELLS);
@@ -78,8 +77,7 @@ static void make_line(Str *s, const Progress *p, double now, bool bar) {
     if (p->note[0]) str_printf(s, "  %s", p->note);
 }
 
-/* ---- the screen
- * ------------------------------------------------------------------------------------ */
+/* ---- the screen ---- */
 
 static void clear_line(void) {
     fputs("\r\033[K", stderr);

@@ -63,8 +63,7 @@ static Status sync_parent(const char *path) {
     return st;
 }
 
-/* ---- files
- * --------------------------------------------------------------------------------------- */
+/* ---- files ---- */
 
 static Status reserve(PublishFile *f, int64_t size) {
     if (size <= 0) return OK;
@@ -175,8 +174,7 @@ Status publish_copy_in(PublishFolder *folder, const char *name, const char *sour
     return st;
 }
 
-/* ---- folders
- * --------------------------------------------------------------------------------------- */
+/* ---- folders ---- */
 
 Status publish_folder_open(PublishFolder **out, const char *path, bool replace) {
     *out = NULL;

@@ -75,8 +75,9 @@ uint64_t rng_below(RngStream *s, uint64_t n) {
     }
 }
 
-/* Halves of at least 4 bits: with narrower ones, few permutations could come out at all. The
- * domain, 2^(2*half), is at most 4n or 256, so that the walk ends after a few steps. */
+/* The domain is 2^(2*half), at most 4n or 256, so that the walk ends after a few steps. Halves have
+ * at least 4 bits: a domain that is filled exactly has even permutations only, which a few things
+ * would show (and 256 or more would not). */
 #define FEISTEL_ROUNDS 8
 #define FEISTEL_MIN_HALF 4
 

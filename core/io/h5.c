@@ -25,8 +25,7 @@ struct H5Writer {
     Capture capture;
 };
 
-/* ---- the image callbacks
- * ------------------------------------------------------------------------- */
+/* ---- the image callbacks ---- */
 
 /* Plain malloc here: HDF5 turns NULL into an error, while leaving the process from inside it is
  * unsafe. New memory is cleared, so that gaps in the file are zeros and equal contents give equal
@@ -82,8 +81,7 @@ static hid_t open_memory_file(Capture *c) {
     return file;
 }
 
-/* ---- writing
- * ---------------------------------------------------------------------------------------- */
+/* ---- writing ---- */
 
 /* Names and arguments are checked before, so what is left to go wrong is memory. */
 static Status fail_build(const char *what) {

@@ -19,8 +19,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* ---- writing
- * ------------------------------------------------------------------------------------- */
+/* ---- writing ---- */
 
 typedef struct H5Writer H5Writer;
 
@@ -35,8 +34,7 @@ Status h5_put_attr_f64(H5Writer *w, const char *path, const char *key, double va
 Status h5_writer_finish(H5Writer *w, void **image, size_t *bytes);
 void h5_writer_close(H5Writer *w);
 
-/* ---- reading
- * ------------------------------------------------------------------------------------- */
+/* ---- reading ---- */
 
 typedef struct H5Reader H5Reader;
 

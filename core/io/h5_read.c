@@ -23,8 +23,7 @@ static Status fail_file(const H5Reader *r, const char *path, const char *what) {
     return status_fail(ERR_DATA, "%s: `%s`: %s", r->name, path, what);
 }
 
-/* ---- the walk: what is in the file, and nothing that reaches out of it
- * ----------------------------- */
+/* ---- the walk: what is in the file, and nothing that reaches out of it ---- */
 
 static Status check_storage(const H5Reader *r, const char *path, hid_t set) {
     hid_t plan = H5Dget_create_plist(set);
@@ -135,8 +134,7 @@ static Status walk_group(H5Reader *r, const char *path, int depth) {
     return rc < 0 ? fail_file(r, path, "is damaged") : OK;
 }
 
-/* ---- opening
- * ---------------------------------------------------------------------------------------- */
+/* ---- opening ---- */
 
 static int compare_paths(const void *a, const void *b) {
     return strcmp(((const H5Entry *)a)->path, ((const H5Entry *)b)->path);
@@ -200,8 +198,7 @@ void h5_close(H5Reader *r) {
     mem_free(r);
 }
 
-/* ---- reading
- * ---------------------------------------------------------------------------------------- */
+/* ---- reading ---- */
 
 int64_t h5_count(const H5Reader *r) {
     return r->n_entries;

@@ -24,8 +24,7 @@ static Json *made(json_t *j) {
     return wrap(j);
 }
 
-/* ---- reading
- * ------------------------------------------------------------------------------------- */
+/* ---- reading ---- */
 
 /* Where the brackets go deeper than JSON_MAX_DEPTH; `len` when nowhere. jansson has a limit of its
  * own, 2048, which its recursion survives but recursive readers of ours need not. */
@@ -194,8 +193,7 @@ bool json_next(const Json *object, JsonIter *it, const char **key, Json **value)
     return true;
 }
 
-/* ---- members with their type
- * ------------------------------------------------------------------------ */
+/* ---- members with their type ---- */
 
 /* *out is NULL when the key is missing or null and that is allowed. A number may be an integer. */
 static Status member(Json **out, const Json *object, const char *key, JsonKind kind, bool needed,
@@ -243,8 +241,7 @@ Status json_opt(Json **out, const Json *object, const char *key, JsonKind kind, 
     return OK;
 }
 
-/* ---- building
- * ---------------------------------------------------------------------------------------- */
+/* ---- building ---- */
 
 Json *json_new_object(void) {
     return made(json_object());
@@ -310,8 +307,7 @@ void json_del(Json *object, const char *key) {
     json_object_del(in(object), key);
 }
 
-/* ---- writing
- * ------------------------------------------------------------------------------------------ */
+/* ---- writing ---- */
 
 static bool is_plain(char ch) {
     unsigned char c = (unsigned char)ch;

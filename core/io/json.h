@@ -36,8 +36,7 @@ typedef enum JsonKind {
     JSON_KIND_OBJECT,
 } JsonKind;
 
-/* ---- reading
- * ------------------------------------------------------------------------------------- */
+/* ---- reading ---- */
 
 /* `where` and `line` (of the first byte, from 1) are for messages. */
 Status json_parse(Json **out, const char *text, size_t len, const char *where, int64_t line);
@@ -81,8 +80,7 @@ Status json_opt_bool(bool *out, const Json *object, const char *key, const char 
 Status json_opt_str(const char **out, const Json *object, const char *key, const char *where);
 Status json_opt(Json **out, const Json *object, const char *key, JsonKind kind, const char *where);
 
-/* ---- building and writing
- * ------------------------------------------------------------------------ */
+/* ---- building and writing ---- */
 
 Json *json_new_object(void);
 Json *json_new_array(void);

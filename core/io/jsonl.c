@@ -10,8 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
-/* ---- reading
- * --------------------------------------------------------------------------------------- */
+/* ---- reading ---- */
 
 typedef struct RowPlace {
     int64_t line, offset;
@@ -108,8 +107,7 @@ Status jsonl_parse(Json **out, const Jsonl *j, int64_t i) {
     return json_parse(out, r.text, r.len, j->path, r.line);
 }
 
-/* ---- writing
- * --------------------------------------------------------------------------------------- */
+/* ---- writing ---- */
 
 struct JsonlWriter {
     char *path;

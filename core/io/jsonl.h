@@ -5,8 +5,7 @@
 
 #include "core/io/json.h"
 
-/* ---- reading
- * ------------------------------------------------------------------------------------- */
+/* ---- reading ---- */
 
 typedef struct Jsonl Jsonl;
 
@@ -29,8 +28,7 @@ JsonlRow jsonl_row(const Jsonl *j, int64_t i);
 /* The caller json_free's it. ERR_DATA "path:line:column: what". Safe from several threads. */
 Status jsonl_parse(Json **out, const Jsonl *j, int64_t i);
 
-/* ---- writing
- * ------------------------------------------------------------------------------------- */
+/* ---- writing ---- */
 
 typedef struct JsonlWriter JsonlWriter;
 

@@ -46,8 +46,7 @@ struct Safetensors {
     int64_t n_entries;
 };
 
-/* ---- one file
- * ------------------------------------------------------------------------------------ */
+/* ---- one file ---- */
 
 static uint64_t load_little(const unsigned char *p) {
     uint64_t x = 0;
@@ -208,8 +207,7 @@ static void close_shard(Shard *s) {
     mem_free(s->path);
 }
 
-/* ---- several files
- * ------------------------------------------------------------------------------- */
+/* ---- several files ---- */
 
 static int compare_names(const void *a, const void *b) {
     return strcmp(((const SafetensorsEntry *)a)->name, ((const SafetensorsEntry *)b)->name);

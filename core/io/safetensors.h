@@ -19,8 +19,7 @@
 
 #define SAFETENSORS_MAX_RANK 8
 
-/* ---- reading
- * ------------------------------------------------------------------------------------- */
+/* ---- reading ---- */
 
 typedef struct Safetensors Safetensors;
 
@@ -52,8 +51,7 @@ Tensor safetensors_tensor(const SafetensorsEntry *e);
 /* The format's word for a dtype of ours: "BF16". */
 const char *safetensors_dtype_name(DType dtype);
 
-/* ---- writing
- * ------------------------------------------------------------------------------------- */
+/* ---- writing ---- */
 
 /* One tensor to write. data NULL: it is made when its turn comes, by the spec's `fill`. */
 typedef struct SafetensorsItem {

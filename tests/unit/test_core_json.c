@@ -250,8 +250,7 @@ static void test_json_read_file__says_what_is_missing(void **state) {
     scratch_free(folder);
 }
 
-/* ---- jsonl
- * ------------------------------------------------------------------------------------------ */
+/* ---- jsonl ---- */
 
 static void test_jsonl__finds_rows_and_their_places(void **state) {
     (void)state;

@@ -84,11 +84,11 @@ static void test_rng_below__is_unbiased(void **state) {
     double chi2 = 0;
     for (int i = 0; i < 6; i++) chi2 += pow(count[i] - N / 6.0, 2) / (N / 6.0);
     assert_true(chi2 < 20.5); /* 5 degrees of freedom, p = 0.001 */
-    /* Just above half of the range, every second draw must be thrown away; else 0 comes twice as
-     * often. */
-    uint64_t n = ((uint64_t)1 << 63) + 1, low = 0;
-    for (int i = 0; i < 1000; i++) low += rng_below(&s, n) < n / 2;
-    assert_true(low > 430 && low < 570);
+    /* Three quarters of the range: taken as they come, draws would hit the low third half of the
+     * time. */
+    uint64_t n = (uint64_t)3 << 62, low = 0;
+    for (int i = 0; i < 1000; i++) low += rng_below(&s, n) < n / 3;
+    assert_true(low > 280 && low < 390);
     assert_int_equal(rng_below(&s, 1), 0);
 }
 
@@ -129,6 +129,21 @@ static void test_rng_permute__every_order_is_as_likely(void **state) {
     assert_true(chi2 < 49.8); /* 23 degrees of freedom, p = 0.001 */
 }
 
+/* On a domain that it fills exactly, a Feistel network makes even permutations only. */
+static void test_rng_permute__odd_orders_come_too(void **state) {
+    (void)state;
+    int odd = 0;
+    for (uint64_t epoch = 0; epoch < 400; epoch++) {
+        int inversions = 0;
+        for (uint64_t i = 0; i < 16; i++)
+            for (uint64_t k = 0; k < i; k++)
+                inversions += rng_permute(9, RNG_SHUFFLE, epoch, 16, k) >
+                              rng_permute(9, RNG_SHUFFLE, epoch, 16, i);
+        odd += inversions % 2;
+    }
+    assert_true(odd > 150 && odd < 250);
+}
+
 static void test_rng_permute__differs_between_epochs_and_seeds(void **state) {
     (void)state;
     int same_epoch = 0, same_seed = 0;
@@ -160,6 +175,7 @@ int main(void) {
         cmocka_unit_test(test_rng_below__is_unbiased),
         cmocka_unit_test(test_rng_permute__is_a_permutation),
         cmocka_unit_test(test_rng_permute__every_order_is_as_likely),
+        cmocka_unit_test(test_rng_permute__odd_orders_come_too),
         cmocka_unit_test(test_rng_permute__differs_between_epochs_and_seeds),
         cmocka_unit_test(test_rng_permute__refuses_a_place_outside),
     };

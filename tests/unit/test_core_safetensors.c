@@ -138,14 +138,30 @@ static void test_safetensors_open__refuses_every_truncation(void **state) {
         Safetensors *s = NULL;
         char *path = scratch_file(folder, "x.safetensors", bytes.data, n);
         assert_int_equal(safetensors_open(&s, path), ERR_DATA);
+        const char *says = n < 8                    ? "at least 8"
+                           : n < 8 + strlen(header) ? "cut short: the header"
+                                                    : "is it cut short?";
+        if (!strstr(status_message(), says)) fail_msg("%zu: %s", n, status_message());
         mem_free(path);
     }
     str_free(&bytes);
     scratch_free(folder);
 }
 
-/* ---- writing
- * -------------------------------------------------------------------------------------------- */
+/* The limit is the header's own: a file that is large enough for it does not help. */
+static void test_safetensors_open__refuses_a_giant_header(void **state) {
+    (void)state;
+    static const char LENGTH[8] = {0x01, (char)0xe1, (char)0xf5, 0x05}; /* 100,000,001 */
+    char *folder = scratch_new(), *path = scratch_file(folder, "x.safetensors", LENGTH, 8);
+    assert_int_equal(truncate(path, 100000100), 0); /* no disk is used */
+    Safetensors *s = NULL;
+    assert_int_equal(safetensors_open(&s, path), ERR_DATA);
+    assert_non_null(strstr(status_message(), "more than the format allows"));
+    mem_free(path);
+    scratch_free(folder);
+}
+
+/* ---- writing ---- */
 
 static const float A[6] = {1, 2, 3, 4, 5, 6};
 static const uint16_t B[3] = {0x3f80, 0x4000, 0xc000};
@@ -317,6 +333,7 @@ int main(void) {
         cmocka_unit_test(test_safetensors_open__refuses_every_broken_rule),
         cmocka_unit_test(test_safetensors_open__published_cases),
         cmocka_unit_test(test_safetensors_open__refuses_every_truncation),
+        cmocka_unit_test(test_safetensors_open__refuses_a_giant_header),
         cmocka_unit_test(test_safetensors_save__comes_back),
         cmocka_unit_test(test_safetensors_save_in__shards_and_index),
         cmocka_unit_test(test_safetensors_open__refuses_bad_indices),

@@ -1,4 +1,5 @@
-/* file, sha256, lock, stop, progress. */
+/* file, sha256, lock, stop, progress. Pseudo-terminals belong to XSI, not to plain POSIX. */
+#define _XOPEN_SOURCE 700
 #include "core/lock.h"
 #include "core/log.h"
 #include "core/progress.h"
@@ -8,10 +9,11 @@
 #include "unit.h"
 
 #include <math.h>
+#include <sys/ioctl.h>
+#include <termios.h>
 #include <time.h>
 
-/* ---- file
- * ----------------------------------------------------------------------------------------- */
+/* ---- file ---- */
 
 static void expect_text(char *made, const char *want) {
     assert_string_equal(made, want);
@@ -122,8 +124,7 @@ static void test_file_remove_tree__does_not_follow_links(void **state) {
     scratch_free(folder);
 }
 
-/* ---- sha256
- * ------------------------------------------------------------------------------------------ */
+/* ---- sha256 ---- */
 
 /* FIPS 180-4's own examples (CSRC), and a million times "a". */
 static void check_published(void) {
@@ -183,8 +184,7 @@ static void test_sha256_file__hashes_or_says_what_is_missing(void **state) {
     scratch_free(folder);
 }
 
-/* ---- lock
- * ---------------------------------------------------------------------------------------------- */
+/* ---- lock ---- */
 
 static void try_lock(void *path) {
     Lock *l = NULL;
@@ -238,11 +238,18 @@ static void stop_by(void *number) {
     _exit(strstr(status_message(), *(int *)number == SIGTERM ? "SIGTERM" : "SIG") ? 42 : 4);
 }
 
-static void interrupt_twice(void *arg) {
+static void terminate_twice(void *arg) {
     (void)arg;
     stop_install();
     raise(SIGTERM);
-    raise(SIGTERM); /* asked twice, still saves */
+    raise(SIGTERM);
+    raise(SIGINT);
+    _exit(42); /* still there, and saving */
+}
+
+static void interrupt_twice(void *arg) {
+    (void)arg;
+    stop_install();
     raise(SIGINT);
     raise(SIGINT);
     _exit(1);
@@ -257,6 +264,7 @@ static void test_stop__signals_become_a_flag(void **state) {
         assert_true(WIFEXITED(status));
         assert_int_equal(WEXITSTATUS(status), 42);
     }
+    assert_int_equal(WEXITSTATUS(scratch_run_child(terminate_twice, NULL)), 42);
     int status = scratch_run_child(interrupt_twice, NULL);
     assert_true(WIFEXITED(status));
     assert_int_equal(WEXITSTATUS(status), 75);
@@ -266,8 +274,7 @@ static void test_stop__signals_become_a_flag(void **state) {
     assert_false(stop_requested());
 }
 
-/* ---- progress
- * ---------------------------------------------------------------------------------------------- */
+/* ---- progress ---- */
 
 static void test_progress_duration__reads_as_a_clock(void **state) {
     (void)state;
@@ -313,6 +320,65 @@ static void test_progress__plain_lines_without_a_terminal(void **state) {
     scratch_free(folder);
 }
 
+/* The other end of a terminal of that many columns, which the child writes to. */
+static int open_terminal(unsigned short columns, char **slave) {
+    struct winsize size = {.ws_row = 24, .ws_col = columns};
+    int master = posix_openpt(O_RDWR | O_NOCTTY);
+    assert_true(master >= 0 && grantpt(master) == 0 && unlockpt(master) == 0);
+    assert_int_equal(ioctl(master, TIOCSWINSZ, &size), 0);
+    *slave = mem_strdup(ptsname(master));
+    return master;
+}
+
+static void draw_on_terminal(void *slave) {
+    int fd = open(slave, O_RDWR | O_NOCTTY);
+    dup2(fd, STDERR_FILENO);
+    setenv("TERM", "xterm", 1);
+    Progress p;
+    progress_begin(&p, "quickly", "steps", 4, 0);
+    progress_update(&p, 1, "not yet drawn");
+    p.drawn_s -= 1;
+    progress_update(&p, 2, "half");
+    log_info("a line");
+    progress_end(&p);
+    log_set_level(LOG_WARN);
+    progress_begin(&p, "quiet", "steps", 4, 0);
+    p.drawn_s -= 1;
+    progress_update(&p, 2, NULL);
+    progress_end(&p);
+    tcdrain(STDERR_FILENO);
+    _exit(0);
+}
+
+static char *draw(unsigned short columns) {
+    char *slave, buffer[4096];
+    int master = open_terminal(columns, &slave);
+    int keep = open(slave, O_RDWR | O_NOCTTY); /* else the text is gone with the child */
+    scratch_run_child(draw_on_terminal, slave);
+    ssize_t n = read(master, buffer, sizeof buffer - 1);
+    assert_true(n > 0);
+    close(keep);
+    close(master);
+    mem_free(slave);
+    return mem_strndup(buffer, (size_t)n);
+}
+
+static void test_progress__redraws_one_line_on_a_terminal(void **state) {
+    (void)state;
+    char *text = draw(200);
+    assert_non_null(strstr(text, "\r\033[Kquickly   [>                   ]  0/4  0 %\r\033[K"));
+    assert_non_null(strstr(text, "quickly   [==========>         ]  2/4  50 %  "));
+    assert_non_null(strstr(text, "  half\r\033[Ka line\r\nquickly   [")); /* and it is back */
+    assert_non_null(strstr(text, "\r\033[Kquickly   2 steps in 0:00"));
+    assert_null(strstr(text, "not yet drawn"));
+    assert_null(strstr(text, "quiet"));
+    mem_free(text);
+    text = draw(20);
+    /* No bar, and nothing past the last column but one. */
+    assert_non_null(strstr(text, "\r\033[Kquickly   2/4  50 \r\033[Ka line"));
+    mem_free(text);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_file__paths),
@@ -327,6 +393,7 @@ int main(void) {
         cmocka_unit_test(test_stop__signals_become_a_flag),
         cmocka_unit_test(test_progress_duration__reads_as_a_clock),
         cmocka_unit_test(test_progress__plain_lines_without_a_terminal),
+        cmocka_unit_test(test_progress__redraws_one_line_on_a_terminal),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -55,6 +55,7 @@ static void test_dtype__rounds_to_nearest_even(void **state) {
         /* Random bits; every second one close to a tie between two halves. */
         uint32_t bits = rng_next(&rng);
         if (i % 2) bits = ((bits & 0xffffe000U) | 0x1000U) + (uint32_t)(i / 2 % 3) - 1U;
+        if (i % 8 == 1) bits = (bits & 0xffff0000U) + 0x8000U;
         if (i % 4 == 3) bits = (bits & 0x8fffffffU) | 0x30000000U; /* where the halves are */
         float x;
         memcpy(&x, &bits, 4);
@@ -186,6 +187,11 @@ static void test_rows__checks_every_invariant(void **state) {
         *faults[i].place = right;
     }
     rows_check(&r, 10);
+    int32_t with_empty[] = {0, 3, 3, 5};
+    Rows empty = r;
+    empty.n_seqs = 3;
+    empty.seq_start = with_empty;
+    assert_true(scratch_aborts(check_rows_of, &empty));
     r.targets = NULL;
     assert_int_equal(rows_count_targets(&r), 0);
 }
