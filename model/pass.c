@@ -240,15 +240,13 @@ static void no_loss(void *ctx, const TokenChunk *c) {
     (void)c;
 }
 
-/* One sequence of n rows in one block of memory: the most rows with a target that n rows can have.
- */
+/* One sequence of n rows, each with a target, in one block of memory. */
 static Rows longest_rows(int64_t n, void **memory) {
     int32_t *ids = mem_zalloc((size_t)(3 * n + 2), sizeof *ids);
     static const int64_t seq_id = 0;
     *memory = ids;
     int32_t *positions = ids + n, *targets = positions + n, *start = targets + n;
     for (int64_t i = 0; i < n; i++) positions[i] = (int32_t)i;
-    targets[n - 1] = ROWS_NO_TARGET;
     start[1] = (int32_t)n;
     return (Rows){.n_rows = n,
                   .n_seqs = 1,
