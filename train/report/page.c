@@ -46,8 +46,9 @@ static void head(Str *out, const PageInput *in, const char *title) {
     if (in->running) str_append(out, "<meta http-equiv=\"refresh\" content=\"10\">");
     str_append(out, "<title>");
     html_text(out, title);
-    str_printf(out, "</title><style>%s%s</style></head><body><header><h1>", page_style_screen,
-               page_style_print);
+    str_append(out, "</title><style>");
+    for (const char *const *css = page_style; *css != NULL; css++) str_append(out, *css);
+    str_append(out, "</style></head><body><header><h1>");
     html_text(out, title);
     str_printf(out, " <span class=\"badge%s\">%s</span></h1>", in->running ? " running" : "",
                in->running ? "running" : "finished");
@@ -56,10 +57,12 @@ static void head(Str *out, const PageInput *in, const char *title) {
 }
 
 static void body(Str *out, const PageInput *in, const PageData *d) {
+    str_append(out, "<div class=\"first\">");
     page_result_table(out, in->result);
-    page_cards(out, d);
-    page_samples(out, d, in->result);
     page_kl_curve(out, d, in->result);
+    str_append(out, "</div>\n");
+    page_samples(out, d, in->result);
+    page_cards(out, d);
     page_curves(out, d);
     page_memory(out, d);
     page_roles(out, d);

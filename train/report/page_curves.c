@@ -92,10 +92,9 @@ static void chart(Str *out, const PageData *d, const char *stage, const char *na
     const Curve *last = train.n > 0 ? &train : &eval;
     if (last->n > 0) {
         str_append(out, "<figure><figcaption>");
-        html_text(out, train.n > 0 ? name : eval_name);
+        html_name(out, train.n > 0 ? name : eval_name);
         str_append(out, " <small>");
         html_number(out, last->mean[last->n - 1]);
-        if (last->runs > 1) str_printf(out, ", mean of %d, band: lowest to highest", last->runs);
         str_append(out, "</small></figcaption>");
         svg_chart(out, &c);
         str_append(out, "</figure>");
@@ -117,14 +116,12 @@ static bool has_chart(const PageRunData *run, const PageSeries *s, bool clock) {
 }
 
 static void charts(Str *out, const PageData *d, const PageRunData *run, bool clock) {
-    str_append(out, "<div class=\"charts\">");
     for (int k = 0; k < run->n_series; k++) {
         const char *name = run->series[k].name;
         if (!has_chart(run, &run->series[k], clock)) continue;
         bool only_eval = str_starts(name, "eval_");
         chart(out, d, run->stage, only_eval ? name + strlen("eval_") : name);
     }
-    str_append(out, "</div>\n");
 }
 
 void page_curves(Str *out, const PageData *d) {
@@ -134,7 +131,15 @@ void page_curves(Str *out, const PageData *d) {
         str_append(out, "<h2>Curves: ");
         html_text(out, run->stage);
         str_append(out, "</h2>");
+        int seeds = page_runs_of_stage(d, run->stage);
+        if (seeds > 1)
+            str_printf(out,
+                       "<p class=\"soft\">Lines are means over %d runs, bands reach from the "
+                       "lowest to the highest.</p>",
+                       seeds);
+        str_append(out, "<div class=\"charts\">");
         charts(out, d, run, false);
         charts(out, d, run, true);
+        str_append(out, "</div>\n");
     }
 }

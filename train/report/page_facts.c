@@ -35,6 +35,7 @@ static void memory_bars(Str *out, const PageRunData *run) {
     const Json *memory = json_get(run->info, "memory"), *entries = json_get(memory, "entries");
     char size[32];
     size_t peak = bytes_of(run->info, "peak_rss_bytes");
+    str_append(out, "<div>");
     heading(out, "", run);
     str_append(out, "<p class=\"soft\">planned ");
     str_append(out, plan_size(size, sizeof(size), bytes_of(memory, "bytes")));
@@ -49,7 +50,7 @@ static void memory_bars(Str *out, const PageRunData *run) {
                  page_num(e, "bytes") / most, (int)(i % 6));
         mem_free(label);
     }
-    str_append(out, "</div>");
+    str_append(out, "</div></div>");
 }
 
 static bool has_memory(const PageRunData *run) {
@@ -60,9 +61,10 @@ void page_memory(Str *out, const PageData *d) {
     bool any = false;
     for (int i = 0; i < d->n_runs; i++) any = any || has_memory(&d->runs[i]);
     if (!any) return;
-    str_append(out, "<h2>Memory by purpose</h2>");
+    str_append(out, "<h2>Memory by purpose</h2><div class=\"columns\">");
     for (int i = 0; i < d->n_runs; i++)
         if (page_first_of_stage(d, i) && has_memory(&d->runs[i])) memory_bars(out, &d->runs[i]);
+    str_append(out, "</div>\n");
 }
 
 /* ---- roles --------------------------------------------------------------------------------- */
@@ -78,13 +80,13 @@ static int sharers(const Json *roles, const char *base) {
     return n;
 }
 
-static void role_table(Str *out, const Json *roles) {
+static void role_rows(Str *out, const PageRunData *run, const Json *roles) {
     static const char *const columns[] = {"role", "base", "adapter", "head"};
-    str_append(out, "<div class=\"wide\"><table><thead><tr><th>role</th><th>base weights</th>"
-                    "<th>adapter</th><th>head</th><th>copies</th></tr></thead><tbody>");
     for (int64_t i = 0; i < json_len(roles); i++) {
         const Json *role = json_at(roles, i);
-        str_append(out, "<tr>");
+        str_append(out, "<tr><td>");
+        html_text(out, i == 0 ? run->stage : "");
+        str_append(out, "</td>");
         for (int k = 0; k < 4; k++) {
             str_append(out, "<td>");
             html_text(out, or_none(page_str(role, columns[k])));
@@ -96,19 +98,22 @@ static void role_table(Str *out, const Json *roles) {
         else
             str_append(out, "<td>its own</td></tr>");
     }
-    str_append(out, "</tbody></table></div>");
+}
+
+static const Json *roles_of(const PageRunData *run) {
+    return json_get(json_get(run->info, "memory"), "roles");
 }
 
 void page_roles(Str *out, const PageData *d) {
     bool any = false;
-    for (int i = 0; i < d->n_runs; i++) {
-        const Json *roles = json_get(json_get(d->runs[i].info, "memory"), "roles");
-        if (json_len(roles) == 0 || !page_first_of_stage(d, i)) continue;
-        if (!any) str_append(out, "<h2>Who uses which weights</h2>");
-        any = true;
-        heading(out, "", &d->runs[i]);
-        role_table(out, roles);
-    }
+    for (int i = 0; i < d->n_runs; i++) any = any || json_len(roles_of(&d->runs[i])) > 0;
+    if (!any) return;
+    str_append(out, "<h2>Who uses which weights</h2><div class=\"wide\"><table><thead><tr>"
+                    "<th>stage</th><th>role</th><th>base weights</th><th>adapter</th><th>head</th>"
+                    "<th>copies</th></tr></thead><tbody>");
+    for (int i = 0; i < d->n_runs; i++)
+        if (page_first_of_stage(d, i)) role_rows(out, &d->runs[i], roles_of(&d->runs[i]));
+    str_append(out, "</tbody></table></div>\n");
 }
 
 /* ---- lineage ------------------------------------------------------------------------------- */
@@ -177,14 +182,21 @@ static void timing_bars(Str *out, const Json *timings) {
 }
 
 void page_timings(Str *out, const PageData *d, const Json *result) {
-    str_append(out, "<h2>Time by phase</h2>");
-    if (json_len(json_get(result, "timings")) > 0) timing_bars(out, json_get(result, "timings"));
+    str_append(out, "<h2>Time by phase</h2><div class=\"columns\">");
+    if (json_len(json_get(result, "timings")) > 0) {
+        str_append(out, "<div><h3>all</h3>");
+        timing_bars(out, json_get(result, "timings"));
+        str_append(out, "</div>");
+    }
     for (int i = 0; i < d->n_runs; i++) {
         const Json *timings = json_get(d->runs[i].info, "timings");
         if (json_len(timings) == 0 || !page_first_of_stage(d, i)) continue;
+        str_append(out, "<div>");
         heading(out, "", &d->runs[i]);
         timing_bars(out, timings);
+        str_append(out, "</div>");
     }
+    str_append(out, "</div>\n");
 }
 
 /* ---- config -------------------------------------------------------------------------------- */
@@ -197,7 +209,7 @@ static void config_table(Str *out, const Json *config) {
         const Json *item = json_at(config, i);
         bool set = !str_starts(page_str(item, "origin"), "default");
         str_append(out, set ? "<tr class=\"set\"><td><code>" : "<tr><td><code>");
-        html_text(out, page_str(item, "key"));
+        html_name(out, page_str(item, "key"));
         str_append(out, "</code></td><td><code>");
         html_text(out, page_str(item, "value"));
         str_append(out, "</code></td><td>");

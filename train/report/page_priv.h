@@ -7,7 +7,7 @@
 #include "train/report/page_data.h"
 #include "train/report/svg.h"
 
-extern const char page_style_screen[], page_style_print[]; /* the style sheet */
+extern const char *const page_style[]; /* the style sheet, in pieces, NULL at the end */
 
 /* page_result.c: the first screen */
 void page_cards(Str *out, const PageData *d);

@@ -32,7 +32,7 @@ void page_result_table(Str *out, const Json *result) {
     const Json *table = json_get(result, "table");
     const Json *columns = json_get(table, "columns"), *rows = json_get(table, "rows");
     if (json_len(rows) == 0) return;
-    str_append(out, "<h2>Result</h2><div class=\"wide\"><table><thead><tr>");
+    str_append(out, "<section><h2>Result</h2><div class=\"wide\"><table><thead><tr>");
     for (int64_t i = 0; i < json_len(columns); i++) {
         str_append(out, i > 0 ? "<th class=\"n\">" : "<th>");
         const Json *name = json_at(columns, i);
@@ -46,41 +46,100 @@ void page_result_table(Str *out, const Json *result) {
             table_cell(out, json_at(json_at(rows, i), k));
         str_append(out, "</tr>");
     }
-    str_append(out, "</tbody></table></div>\n");
+    str_append(out, "</tbody></table></div></section>\n");
 }
 
-/* ---- a card a run -------------------------------------------------------------------------- */
+/* ---- a card a stage ------------------------------------------------------------------------ */
 
-static void card_line(Str *out, const PageRunData *run, const char *name) {
-    double x = page_last(run, name);
-    if (isnan(x)) return;
+/* The last value, over the runs of the stage: "1.2" or "1.2 (1.1 to 1.3)". */
+static void card_line(Str *out, const PageData *d, const char *stage, const char *name) {
+    double low = NAN, high = NAN, sum = 0;
+    int n = 0;
+    for (int i = 0; i < d->n_runs; i++) {
+        double x = page_last(&d->runs[i], name);
+        if (isnan(x) || !str_equal(d->runs[i].stage, stage)) continue;
+        low = fmin(low, x);
+        high = fmax(high, x);
+        sum += x;
+        n++;
+    }
+    if (n == 0) return;
     str_append(out, "<dt>");
-    html_text(out, name);
+    html_name(out, name);
     str_append(out, "</dt><dd>");
-    html_number(out, x);
+    html_number(out, sum / n);
+    if (n > 1) {
+        str_append(out, " <small>");
+        html_number(out, low);
+        str_append(out, " to ");
+        html_number(out, high);
+        str_append(out, "</small>");
+    }
     str_append(out, "</dd>");
 }
 
-static void card(Str *out, const PageRunData *run) {
-    static const char *const shown[] = {
-        "loss",         "eval_loss",     "mean_token_accuracy", "eval_mean_token_accuracy",
-        "accuracy",     "eval_accuracy", "objective/scores",    "objective/kl",
-        "learning_rate"};
+/* "step 10 of 20, running" */
+static char *place_text(const PageRunData *run) {
     double step = page_num(run->info, "step"), total = page_num(run->info, "total_steps");
+    const char *status = page_str(run->info, "status");
+    if (isnan(step)) return mem_strdup(status);
+    return str_format("step %.0f of %.0f, %s", step, total, status);
+}
+
+/* Runs of the stage from `first` on that are at the same place: "seeds 0, 1, 2: step 20 of 20,
+ * finished". */
+static void card_places(Str *out, const PageData *d, int first) {
+    char *place = place_text(&d->runs[first]);
+    str_printf(out, "<p class=\"soft\">seed %lld", (long long)d->runs[first].seed);
+    for (int i = first + 1; i < d->n_runs; i++) {
+        char *other = place_text(&d->runs[i]);
+        if (str_equal(d->runs[i].stage, d->runs[first].stage) && str_equal(other, place))
+            str_printf(out, ", %lld", (long long)d->runs[i].seed);
+        mem_free(other);
+    }
+    str_append(out, ": ");
+    html_text(out, place);
+    str_append(out, "</p>");
+    mem_free(place);
+}
+
+static bool place_was_told(const PageData *d, int i) {
+    char *place = place_text(&d->runs[i]);
+    bool told = false;
+    for (int k = 0; k < i && !told; k++) {
+        char *other = place_text(&d->runs[k]);
+        told = str_equal(d->runs[k].stage, d->runs[i].stage) && str_equal(other, place);
+        mem_free(other);
+    }
+    mem_free(place);
+    return told;
+}
+
+static void card(Str *out, const PageData *d, const char *stage) {
+    static const char *const shown[] = {"loss",
+                                        "eval_loss",
+                                        "mean_token_accuracy",
+                                        "eval_mean_token_accuracy",
+                                        "accuracy",
+                                        "eval_accuracy",
+                                        "objective/scores",
+                                        "objective/kl",
+                                        "objective/entropy"};
     str_append(out, "<div class=\"card\"><h3>");
-    html_text(out, run->stage);
-    str_printf(out, "</h3><p class=\"soft\">seed %lld", (long long)run->seed);
-    if (!isnan(step)) str_printf(out, ", step %.0f of %.0f", step, total);
-    str_append(out, ", ");
-    html_text(out, page_str(run->info, "status"));
-    str_append(out, "</p><dl>");
-    for (size_t i = 0; i < sizeof(shown) / sizeof(shown[0]); i++) card_line(out, run, shown[i]);
+    html_text(out, stage);
+    str_append(out, "</h3>");
+    for (int i = 0; i < d->n_runs; i++)
+        if (str_equal(d->runs[i].stage, stage) && !place_was_told(d, i)) card_places(out, d, i);
+    str_append(out, "<dl>");
+    for (size_t i = 0; i < sizeof(shown) / sizeof(shown[0]); i++)
+        card_line(out, d, stage, shown[i]);
     str_append(out, "</dl></div>");
 }
 
 void page_cards(Str *out, const PageData *d) {
     str_append(out, "<h2>Stages</h2><div class=\"cards\">");
-    for (int i = 0; i < d->n_runs; i++) card(out, &d->runs[i]);
+    for (int i = 0; i < d->n_runs; i++)
+        if (page_first_of_stage(d, i)) card(out, d, d->runs[i].stage);
     str_append(out, "</div>\n");
 }
 
@@ -198,14 +257,10 @@ static int64_t read_points(double **x, double **y, const Json *points) {
     return n;
 }
 
-static void kl_heading(Str *out) {
-    str_append(out, "<h2>Judge and reward against KL</h2><figure>");
-}
-
 static void result_kl_curve(Str *out, const Json *curve) {
     const Json *list = json_get(curve, "series");
     double *x[SVG_MAX_SERIES] = {0}, *y[SVG_MAX_SERIES] = {0};
-    SvgChart chart = {.label = "judge and reward against KL", .wide = true};
+    SvgChart chart = {.label = "judge and reward against KL"};
     chart.x_label = page_str(curve, "x");
     for (int64_t i = 0; i < json_len(list) && i < SVG_MAX_SERIES; i++) {
         const Json *s = json_at(list, i);
@@ -218,9 +273,9 @@ static void result_kl_curve(Str *out, const Json *curve) {
                         .right = str_equal(page_str(s, "axis"), "right"),
                         .dots = true};
     }
-    kl_heading(out);
+    str_append(out, "<section><h2>Judge and reward against KL</h2><figure>");
     svg_chart(out, &chart);
-    str_append(out, "</figure>\n");
+    str_append(out, "</figure></section>\n");
     for (int i = 0; i < SVG_MAX_SERIES; i++) {
         mem_free(x[i]);
         mem_free(y[i]);
@@ -229,7 +284,7 @@ static void result_kl_curve(Str *out, const Json *curve) {
 
 /* Rows of one run have kl and score together, so the two series have the same steps. */
 static void run_kl_curve(Str *out, const PageData *d) {
-    SvgChart chart = {.label = "score against KL", .x_label = "objective/kl (nats)", .wide = true};
+    SvgChart chart = {.label = "score against KL", .x_label = "objective/kl (nats)"};
     for (int i = 0; i < d->n_runs && chart.n_series < SVG_MAX_SERIES; i++) {
         const PageSeries *kl = page_series(&d->runs[i], "objective/kl");
         const PageSeries *score = page_series(&d->runs[i], "objective/scores");
@@ -241,9 +296,9 @@ static void run_kl_curve(Str *out, const PageData *d) {
                                                      .dots = kl->n < 100};
     }
     if (chart.n_series == 0) return;
-    str_append(out, "<h2>Reward against KL</h2><figure>");
+    str_append(out, "<section><h2>Reward against KL</h2><figure>");
     svg_chart(out, &chart);
-    str_append(out, "</figure>\n");
+    str_append(out, "</figure></section>\n");
 }
 
 void page_kl_curve(Str *out, const PageData *d, const Json *result) {

@@ -1,7 +1,7 @@
 #include "train/report/page_priv.h"
 
 /* For the screen, light and dark, 375 px and up; and for paper. */
-const char page_style_screen[] =
+static const char theme[] =
     ":root{--bg:#fff;--ink:#1c2024;--soft:#5d6670;--line:#dfe3e8;--box:#f5f7f9;--c0:#2563c9;"
     "--c1:#d9480f;--c2:#2b8a3e;--c3:#9c36b5;--c4:#b08900;--c5:#0c8599;color-scheme:light dark}"
     "@media (prefers-color-scheme:dark){:root{--bg:#14171a;--ink:#e6e9ec;--soft:#9aa4ae;"
@@ -16,7 +16,10 @@ const char page_style_screen[] =
     "p{margin:.3rem 0}.soft,.legend,figcaption small{color:var(--soft)}"
     ".badge{display:inline-block;padding:0 .5em;border-radius:1em;border:1px solid currentColor;"
     "font-size:.8rem;color:var(--c2)}.badge.running{color:var(--c1)}"
-    ".cards{display:grid;grid-template-columns:repeat(auto-fill,minmax(220px,1fr));gap:.8rem}"
+    ".cards{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,300px),1fr));gap:."
+    "8rem}"
+    ".columns{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,420px),1fr));gap:"
+    "0 2.5rem}"
     ".card{background:var(--box);border:1px solid var(--line);border-radius:8px;padding:.7rem "
     ".9rem}"
     ".card h3{margin:0 0 .3rem}.card dl{display:grid;grid-template-columns:1fr auto;gap:0 .8rem;"
@@ -26,13 +29,19 @@ const char page_style_screen[] =
     "th,td{padding:.3rem .6rem;text-align:left;border-bottom:1px solid "
     "var(--line);vertical-align:top}"
     "th{font-weight:600;color:var(--soft)}td.n,th.n{text-align:right;white-space:nowrap;"
-    "font-variant-numeric:tabular-nums}td.n small{display:block;color:var(--soft)}"
+    "font-variant-numeric:tabular-nums}td.n small{display:block;color:var(--soft)}";
+
+static const char parts[] =
     ".samples{display:grid;gap:.8rem}.sample{background:var(--box);border:1px solid var(--line);"
     "border-radius:8px;padding:.6rem .9rem}.sample .prompt{font-weight:600;white-space:pre-wrap;"
     "overflow-wrap:anywhere}.texts{display:grid;grid-template-columns:repeat(auto-fit,minmax(240px,"
     "1fr));gap:.4rem 1.2rem;margin-top:.4rem}.texts p{white-space:pre-wrap;overflow-wrap:anywhere}"
     ".texts h4{margin:0;font-size:.8rem;color:var(--soft);font-weight:600}"
     ".charts{display:grid;grid-template-columns:repeat(auto-fill,minmax(300px,1fr));gap:1rem}"
+    ".first{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,480px),1fr));gap:0 "
+    "2rem}"
+    ".first section{min-width:0}.first svg{max-width:520px}"
+    ".wide th:first-child,.wide td:first-child{position:sticky;left:0;background:var(--bg)}"
     "figure{margin:0;min-width:0}figcaption{font-weight:600;font-size:.9rem;overflow-wrap:anywhere}"
     "svg{width:100%;height:auto;display:block;font:11px system-ui,\"DejaVu Sans\",sans-serif}"
     "svg text{fill:var(--soft)}.grid{stroke:var(--line);stroke-width:1}.axis{stroke:var(--soft)}"
@@ -55,12 +64,17 @@ const char page_style_screen[] =
     ".scroll{max-height:26rem;overflow:auto;border:1px solid var(--line);border-radius:8px}"
     ".scroll th{position:sticky;top:0;background:var(--bg)}"
     "code{font:.86em ui-monospace,\"DejaVu Sans Mono\",monospace;overflow-wrap:anywhere}"
-    "tr.set td{font-weight:600}";
+    "tr.set td{font-weight:600}"
+    "@media (max-width:600px){body{padding:.8rem .8rem 2rem}th,td{padding:.25rem .35rem}"
+    "table{font-size:.82rem}}";
 
-const char page_style_print[] =
+static const char paper[] =
     "@media print{:root{--bg:#fff;--ink:#000;--soft:#444;--line:#ccc;--box:#fff;--c0:#2563c9;"
     "--c1:#d9480f;--c2:#2b8a3e;--c3:#9c36b5;--c4:#8a6a00;--c5:#0c6f7d}body{max-width:none;padding:"
     "0;"
     "font-size:11px}.scroll{max-height:none;overflow:visible}.card,.sample,figure,tr{break-inside:"
-    "avoid}.charts{grid-template-columns:repeat(2,1fr)}h2,h3{break-after:avoid}"
+    "avoid}.charts{grid-template-columns:repeat(3,1fr)}th,td{padding:1px "
+    "6px;line-height:1.25}h2,h3{break-after:avoid}"
     "*{-webkit-print-color-adjust:exact;print-color-adjust:exact}}";
+
+const char *const page_style[] = {theme, parts, paper, NULL};

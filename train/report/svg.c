@@ -6,10 +6,11 @@
 #include <stdio.h>
 #include <string.h>
 
+#define WIDTH 360.0
 #define HEIGHT 200.0
 #define LEFT 46.0
 #define TOP 10.0
-#define BOTTOM 26.0
+#define BOTTOM 34.0
 #define MAX_POINTS 300 /* a line with more is thinned, its peaks kept */
 
 void html_text(Str *out, const char *text) {
@@ -30,6 +31,15 @@ void html_text(Str *out, const char *text) {
         default:
             str_append_char(out, *text);
         }
+    }
+}
+
+void html_name(Str *out, const char *name) {
+    char one[2] = {0};
+    for (; *name != '\0'; name++) {
+        one[0] = *name;
+        html_text(out, one);
+        if (*name == '_' || *name == '/' || *name == '.') str_append(out, "<wbr>");
     }
 }
 
@@ -90,7 +100,7 @@ typedef struct Frame {
 } Frame;
 
 static Frame frame_of(const SvgChart *c) {
-    Frame f = {.width = c->wide ? 720 : 360};
+    Frame f = {.width = WIDTH};
     for (int i = 0; i < c->n_series; i++) {
         const SvgSeries *s = &c->series[i];
         Scale *y = s->right ? &f.right_y : &f.left_y;
@@ -103,8 +113,8 @@ static Frame frame_of(const SvgChart *c) {
     }
     if (!f.x.used) return f;
     if (!f.left_y.used) f.left_y = f.right_y;
-    f.right = f.width - (f.right_y.used ? LEFT : 12);
-    settle(&f.x, c->wide ? 8 : 4, false);
+    f.right = f.width - (f.right_y.used ? LEFT : 18);
+    settle(&f.x, 4, false);
     f.x.from = LEFT;
     f.x.to = f.right;
     Scale *ys[] = {&f.left_y, &f.right_y};
@@ -119,9 +129,16 @@ static Frame frame_of(const SvgChart *c) {
 
 /* ---- drawing ------------------------------------------------------------------------------- */
 
-static void text_at(Str *out, double x, double y, const char *anchor, double value) {
+/* Enough digits to tell it from the next tick. */
+static void tick_label(Str *out, double x, double y, const char *anchor, const Scale *s,
+                       double value) {
     str_printf(out, "<text x=\"%.1f\" y=\"%.1f\" text-anchor=\"%s\">", x, y, anchor);
-    html_number(out, fabs(value) < 1e-14 ? 0 : value);
+    double most = fmax(fabs(s->min), fabs(s->max));
+    if (fabs(value) < s->step * 1e-9) value = 0;
+    if (most < 1e4 && s->step >= 1e-4)
+        str_printf(out, "%.*f", (int)fmax(0, ceil(-log10(s->step) - 1e-9)), value);
+    else
+        html_number(out, value);
     str_append(out, "</text>");
 }
 
@@ -131,19 +148,19 @@ static void draw_axes(Str *out, const Frame *f, const SvgChart *c) {
     for (double v = y->min; v <= y->max + y->step * 0.01; v += y->step) {
         str_printf(out, "<line class=\"grid\" x1=\"%.1f\" x2=\"%.1f\" y1=\"%.1f\" y2=\"%.1f\"/>",
                    LEFT, f->right, place(y, v), place(y, v));
-        text_at(out, LEFT - 5, place(y, v) + 3.5, "end", v);
+        tick_label(out, LEFT - 5, place(y, v) + 3.5, "end", y, v);
     }
     if (f->right_y.used)
         for (double v = f->right_y.min; v <= f->right_y.max + f->right_y.step * 0.01;
              v += f->right_y.step)
-            text_at(out, f->right + 5, place(&f->right_y, v) + 3.5, "start", v);
+            tick_label(out, f->right + 5, place(&f->right_y, v) + 3.5, "start", &f->right_y, v);
     for (double v = ceil(f->x.min / f->x.step - 1e-9) * f->x.step; v <= f->x.max + f->x.step * 0.01;
          v += f->x.step)
-        text_at(out, place(&f->x, v), bottom + 13, "middle", v);
+        tick_label(out, place(&f->x, v), bottom + 14, "middle", &f->x, v);
     str_printf(out, "<line class=\"axis\" x1=\"%.1f\" x2=\"%.1f\" y1=\"%.1f\" y2=\"%.1f\"/>", LEFT,
                f->right, bottom, bottom);
     if (c->x_label == NULL) return;
-    str_printf(out, "<text x=\"%.1f\" y=\"%.1f\" text-anchor=\"end\">", f->right, HEIGHT - 2);
+    str_printf(out, "<text x=\"%.1f\" y=\"%.1f\" text-anchor=\"end\">", f->right, HEIGHT - 4);
     html_text(out, c->x_label);
     str_append(out, "</text>");
 }

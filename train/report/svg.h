@@ -24,7 +24,6 @@ typedef struct SvgChart {
     const char *x_label; /* NULL: none */
     SvgSeries series[SVG_MAX_SERIES];
     int n_series;
-    bool wide; /* 720 units wide instead of 360 */
 } SvgChart;
 
 /* Nothing when there is no point. */
@@ -32,6 +31,8 @@ void svg_chart(Str *out, const SvgChart *c);
 
 /* Text with the characters that HTML would misread replaced. */
 void html_text(Str *out, const char *text);
+/* A metric's or key's name, which may break after its separators. */
+void html_name(Str *out, const char *name);
 /* "0.0123", "12.3k", "1.2e-05": three significant digits. */
 void html_number(Str *out, double x);
 
