@@ -470,10 +470,9 @@ static JValue join_filter(JinjaRun *r, JValue v, const JArguments *a) {
                        : join(r, mark.kind == JK_STRING ? mark.as.string : &nothing, items);
 }
 
-JValue j_text_filter(JinjaRun *r, const char *name, JValue v, const JArguments *a, bool *known) {
+static JValue filter_text(JinjaRun *r, const char *name, const JString *s, const JArguments *a,
+                          bool *known) {
     *known = true;
-    if (is(name, "join")) return join_filter(r, v, a);
-    const JString *s = j_string(r, v).as.string;
     if (is(name, "trim")) return strip(r, s, a, true, true);
     if (is(name, "upper")) return change_case(r, s, CASE_UPPER);
     if (is(name, "lower")) return change_case(r, s, CASE_LOWER);
@@ -501,4 +500,12 @@ JValue j_text_filter(JinjaRun *r, const char *name, JValue v, const JArguments *
     }
     *known = false;
     return j_undefined(NULL);
+}
+
+JValue j_text_filter(JinjaRun *r, const char *name, JValue v, const JArguments *a, bool *known) {
+    *known = true;
+    if (is(name, "join")) return join_filter(r, v, a);
+    const JString *s = j_string(r, v).as.string;
+    JValue result = filter_text(r, name, s, a, known);
+    return s->safe && result.kind == JK_STRING ? j_mark_safe(r, result.as.string) : result;
 }

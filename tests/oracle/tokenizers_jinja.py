@@ -1,0 +1,131 @@
+#!/usr/bin/env python3
+"""Golden renderings for tests/unit/test_jinja_vectors.c, by Jinja2 set up as Transformers does it.
+
+    python3 tokenizers_jinja.py        remakes tests/golden/data/jinja.json
+"""
+import json
+import os
+
+import jinja2
+from jinja2 import nodes
+from jinja2.ext import Extension, loopcontrols
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+
+
+class Generation(Extension):
+    tags = {"generation"}
+
+    def parse(self, parser):
+        line = next(parser.stream).lineno
+        body = parser.parse_statements(["name:endgeneration"], drop_needle=True)
+        return nodes.CallBlock(self.call_method("_body"), [], [], body).set_lineno(line)
+
+    def _body(self, caller):
+        return caller()
+
+
+def raise_exception(message):
+    raise jinja2.exceptions.TemplateError(message)
+
+
+def tojson(x, ensure_ascii=False, indent=None, separators=None, sort_keys=False):
+    return json.dumps(x, ensure_ascii=ensure_ascii, indent=indent, separators=separators, sort_keys=sort_keys)
+
+
+ENV = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True, extensions=[Generation, loopcontrols])
+ENV.filters["tojson"] = tojson
+ENV.globals["raise_exception"] = raise_exception
+
+CONTEXT = dict(a=3,b=-7,f=2.5,s="Hello World",u="héllo wörld ß 你好",l=[3,1,2],e=[],d={"x":1,"y":[1,2,{"z":None}],"k'q":"it's"},t=True,n=None,ws="  pad \n ",ms=[{"role":"user","content":"Hi"},{"role":"assistant","content":"Yo"},{"role":"user","content":"Bye"}],objs=[{"n":"b","v":2},{"n":"A","v":1},{"n":"c","v":2}],lines="a\n\nb\n",q='say "hi" \'x\' \\ \t')
+
+# A template whose `expected` comes out null must fail.
+TEMPLATES = [
+    "{{ a + b }} {{ a - b }} {{ a * b }} {{ a / b }} {{ a // b }} {{ a % b }} {{ b // a }} {{ b % a }} {{ a ** 2 }} {{ 2 ** -1 }} {{ f * 2 }} {{ f // 1 }} {{ f % 2 }} {{ -a }} {{ +a }}",
+    "{{ 7 / 2 }} {{ 1e16 }} {{ 1e15 }} {{ 1.0 }} {{ 0.1 + 0.2 }} {{ 1e-5 }} {{ 0.0001 }} {{ 123456789.123 }} {{ 1e300 * 1e10 }} {{ 100.0 }} {{ 5 // 2.0 }}",
+    "{{ a == 3 }} {{ a == 3.0 }} {{ t == 1 }} {{ 'a' < 'b' }} {{ 1 < 2 < 3 }} {{ 1 < 3 < 2 }} {{ [1,2] < [1,3] }} {{ a != b }} {{ not t }} {{ a in l }} {{ 9 not in l }} {{ 'ell' in s }} {{ 'x' in d }}",
+    "{{ n or 'z' }} {{ e or l }} {{ t and a }} {{ n and a }} {{ '' or 0 or none }} {{ 'y' if t else 'n' }} {{ 'y' if n }}|",
+    "{{ s[0] }}{{ s[-1] }} {{ s[1:4] }} {{ s[::-1] }} {{ s[::2] }} {{ s[5:] }} {{ s[:-3] }} {{ s[100:] }} {{ u[1] }} {{ u[1:3] }} {{ u[::-1] }} {{ l[::-1] }} {{ l[1:] }} {{ l[-1] }} {{ l[5] }}| {{ s[-100:2] }} {{ l[2:0:-1] }}",
+    "{{ d }} {{ l }} {{ (1,) }} {{ (1,2) }} {{ [] }} {{ {} }} {{ [true, none, 1.5, 'a'] }} {{ q }} {{ [q] }} {{ ['it\\'s', 'a\\nb', '\u00e9', '\\x00\\u200b'] }}",
+    "{{ d.x }} {{ d['y'][2].z }} {{ d.nope }}| {{ d.get('x') }} {{ d.get('q', 5) }} {{ d.items() | list }} {{ d.keys() | list }} {{ d.values() | list }} {{ d | length }} {{ 'k\\'q' in d }}",
+    "{{ s.upper() }} {{ s.lower() }} {{ u.upper() }} {{ u.title() }} {{ u.capitalize() }} {{ s.swapcase() }} {{ s.split() }} {{ s.split('o') }} {{ s.split('o', 1) }} {{ s.rsplit('o', 1) }} {{ s.partition(' ') }} {{ s.rpartition('o') }} {{ ws.strip() }}| {{ ws.lstrip() }}| {{ ws.rstrip() }}| {{ s.strip('Hd') }} {{ s.replace('l','L') }} {{ s.replace('l','L',1) }} {{ s.find('o') }} {{ s.rfind('o') }} {{ s.find('zz') }} {{ s.count('l') }} {{ s.startswith('He') }} {{ s.endswith(('x','ld')) }} {{ '-'.join(['a','b']) }} {{ lines.splitlines() }} {{ lines.splitlines(true) }}",
+    "{{ s.removeprefix('Hello ') }} {{ s.removesuffix('World') }} {{ '5'.zfill(3) }} {{ 'ab'.center(7,'*') }} {{ 'ab'.center(6,'*') }} {{ 'abc'.center(6,'*') }} {{ 'ab'.ljust(4,'.') }} {{ 'ab'.rjust(4,'.') }} {{ '12'.isdigit() }} {{ ''.isdigit() }} {{ 'Ab'.isupper() }} {{ 'AB1'.isupper() }} {{ ' '.isspace() }} {{ 'a1'.isalnum() }} {{ 'a1'.isalpha() }}",
+    "{{ ' a  b '.split(' ') }} {{ ''.split() }} {{ ''.split('x') }} {{ 'abc'.replace('','-') }} {{ 'a,b,c'.rsplit(',',1) }}",
+    "{{ s|upper }} {{ s|lower }} {{ 'foo bar-baz (x'|title }} {{ 'hELLO'|capitalize }} {{ ws|trim }}| {{ 'xxaxx'|trim('x') }} {{ l|join(',') }} {{ l|join }} {{ objs|join(',', attribute='n') }} {{ l|length }} {{ l|first }} {{ l|last }} {{ l|sort }} {{ l|sort(reverse=true) }} {{ ['b','A','c']|sort }} {{ ['b','A','c']|sort(case_sensitive=true) }} {{ objs|sort(attribute='v')|map(attribute='n')|list }} {{ l|reverse|list }} {{ s|reverse }} {{ [1,1,2,'a','A']|unique|list }} {{ l|min }} {{ l|max }} {{ l|sum }} {{ objs|sum(attribute='v') }}",
+    "{{ '3.7'|int }} {{ 'x'|int }} {{ 'x'|int(9) }} {{ '0x1f'|int(0,16) }} {{ 3.9|int }} {{ '2.5'|float }} {{ 'y'|float }} {{ 2.5|round }} {{ 3.5|round }} {{ 2.567|round(2) }} {{ 2.1|round(0,'ceil') }} {{ 2.9|round(method='floor') }} {{ -5|abs }} {{ n|default('d') }} {{ nope|default('d') }} {{ ''|default('d', true) }} {{ nope|d(1) }}",
+    "{{ d|tojson }} {{ d|tojson(indent=2) }} {{ l|tojson(indent=4) }} {{ [1.0,true,none,'\u00e9\\n\"\\\\/\\u2028\\x7f\\x01']|tojson }} {{ '\u00e9\u4f60\U0001F600'|tojson(ensure_ascii=true) }} {{ {'b':1,'a':2}|tojson(sort_keys=true) }} {{ d|tojson(separators=(',',':')) }} {{ {}|tojson(indent=2) }} {{ []|tojson(indent=2) }} {{ {1:2,true:3,none:4}|tojson }} {{ (1,2)|tojson }} {{ 1e20|tojson }} {{ 'a'|tojson|length }}",
+    "{{ objs|selectattr('v','equalto',2)|map(attribute='n')|list }} {{ objs|rejectattr('v','eq',2)|list }} {{ l|select('odd')|list }} {{ l|reject('gt', 1)|list }} {{ l|map('string')|list }} {{ ['a','b']|map('upper')|join }} {{ objs|map(attribute='q', default='-')|list }} {{ [0,1,'']|select|list }} {{ n|map('upper')|list }} {{ objs|selectattr('n')|list|length }} {{ objs|selectattr('v','in',[1,5])|list }}",
+    "{{ d|dictsort }} {{ {'b':1,'A':2}|dictsort }} {{ {'b':1,'A':2}|dictsort(by='value', reverse=true) }} {{ d|items|list }} {{ 'abc'|list }} {{ 'a b  c'|wordcount }} {{ '<a href=\"x\">&'|e }} {{ '<b>'|escape|safe }} {{ 'a b/c?d=\u00e9'|urlencode }} {{ lines|indent }}| {{ lines|indent(2,true) }}| {{ lines|indent(2,blank=true) }}| {{ 'a\nb'|indent('>>') }} {{ 'foo bar baz qux'|truncate(9) }} {{ 'foo bar baz qux'|truncate(9,true) }} {{ 'foo bar'|truncate(6) }} {{ 'x'|center(5) }}|",
+    "{% for x in l %}{{ loop.index }}{{ loop.index0 }}{{ loop.revindex }}{{ loop.revindex0 }}{{ loop.first }}{{ loop.last }}{{ loop.length }}{{ loop.previtem }}{{ loop.nextitem }}{{ loop.cycle('p','q') }}{{ loop.changed(x) }};{% endfor %}",
+    "{% for k, v in d.items() %}{{ k }}={{ v }};{% endfor %}{% for x in [] %}x{% else %}none{% endfor %}{% for x in l if x > 1 %}{{ loop.index }}:{{ x }}/{{ loop.length }} {% endfor %}{% for c in 'a\u00f1' %}[{{ c }}]{% endfor %}{% for k in d %}{{ k }},{% endfor %}",
+    "{% for x in range(5) %}{% if x == 1 %}{% continue %}{% endif %}{% if x == 3 %}{% break %}{% endif %}{{ x }}{% endfor %} {{ range(3)|list }} {{ range(1,10,3)|list }} {{ range(3,0,-1)|list }}",
+    "{% set x = 1 %}{% for i in l %}{% set x = i %}{% endfor %}{{ x }}{% set ns = namespace(x=1, y='a') %}{% for i in l %}{% set ns.x = ns.x + i %}{% endfor %}{{ ns.x }}{{ ns.y }}{% set a, b = 1, 2 %}{{ a }}{{ b }}{% if true %}{% set z = 5 %}{% endif %}{{ z }}",
+    "{% macro m(a, b='B', c=a) %}[{{ a }}{{ b }}{{ c }}{{ s }}]{% endmacro %}{{ m(1) }}{{ m(1, c=3) }}{{ m(b=2, a=1) }}{% set out = m('x') %}{{ out|length }}{{ m() }}",
+    "{% macro outer() %}<{{ caller() }}|{{ caller() }}>{% endmacro %}{% call outer() %}in {{ s }}{% endcall %}{% macro each(l) %}{% for i in l %}{{ caller(i) }}{% endfor %}{% endmacro %}{% call(x) each(l) %}({{ x }}){% endcall %}",
+    "{% set blk %}a {{ s }} b{% endset %}[{{ blk }}]{% set up | upper %}abc{% endset %}{{ up }}{% filter upper %}x{{ s }}{% endfilter %}{% filter replace('a','b')|upper %}aaa{% endfilter %}",
+    "  {% if true %}\n  x\n  {% endif %}\n y {%- if true -%} z {%- endif +%}\n  w {# c #} \n {#- c -#} v\n{% raw %}{{ x }} {% y %}{% endraw %}\n{{- 'q' -}}\n end\n\n",
+    "a\n   {%+ if true %}b{% endif %}\n  {{ 'c' }}\n\t{% set q = 1 %}\n{{ '\\n' }}d\r\ne\rf",
+    "{{ nope }}|{{ nope is defined }}|{{ a is defined }}|{{ n is none }}|{{ s is string }}|{{ d is mapping }}|{{ l is iterable }}|{{ s is sequence }}|{{ d is sequence }}|{{ a is number }}|{{ t is number }}|{{ t is boolean }}|{{ t is true }}|{{ 1 is true }}|{{ a is integer }}|{{ t is integer }}|{{ f is float }}|{{ a is odd }}|{{ a is even }}|{{ 6 is divisibleby 3 }}|{{ 6 is divisibleby(4) }}|{{ a is eq 3 }}|{{ a is in l }}|{{ a is not none }}|{{ 'ab' is lower }}|{{ range is callable }}|{{ n is sameas none }}|{{ nope is undefined }}|{{ a is ge(2) }}|{{ nope is iterable }}|{{ a is iterable }}",
+    "{{ 'a' 'b' ~ 1 ~ none ~ true ~ 1.5 ~ [1] }} {{ 'a' * 3 }} {{ [1] * 2 }} {{ [1] + [2] }} {{ (1,) + (2,) }} {{ 2 + 3 ~ 4 }} {{ 1 + 2 * 3 }} {{ (1 + 2) * 3 }} {{ -2 ** 2 }} {{ 2 ** 3 ** 2 }} {{ 7 - 2 - 1 }} {{ 'x'|upper ~ 'y' }} {{ not 1 == 2 }} {{ 'a' ~ 'b' in 'xaby' }}",
+    "{{ 'safe <'|safe + '<b>' }} {{ '<' + ('x'|safe) }} {{ '<b>'|e + '<' }} {{ ('<'|safe) ~ '<' }} {{ '<'|safe|upper + '<' }}",
+    "{{ dict(a=1, b=2) }} {{ dict([('x',1)]) }} {{ dict(d, z=1)|length }} {{ {'a': {'b': [1, {'c': 2}]}}.a.b[1].c }} {{ {'a':1}|length }} {{ l.index(1) }} {{ l.count(3) }} {{ (1,2,3)[1] }} {{ ms[-1]['content'] }} {{ ms|map(attribute='role')|unique|list }} {{ ms.0.role }}",
+    "{{ 1_000 }} {{ '\\u00e9\\x41\\t|\\101\\q' }} {{ \"dq'\" }} {{ 'a\\\nb' }}",
+    "{% generation %}hi {{ s }}{% endgeneration %}{% if a > 2 and b < 0 or n %}1{% elif t %}2{% else %}3{% endif %}{% if n %}1{% elif e %}2{% else %}3{% endif %}",
+    "{{ nope.x }}",
+    "{{ nope() }}",
+    "{{ nope + 1 }}",
+    "{{ 1 + 'a' }}",
+    "{{ 1 < 'a' }}",
+    "{{ l.append(1) }}",
+    "{{ d.update({}) }}",
+    "{% for x in 5 %}{% endfor %}",
+    "{{ 1/0 }}",
+    "{{ raise_exception('no way') }}",
+    "{{ [1]['a'].b }}",
+    "{{ 'a'|nofilter }}",
+    "{{ 1 is notest }}",
+    "{% set l.x = 1 %}",
+    "{% set a, b = [1] %}",
+    "{{ none.x.y }}",
+    "{{ s.nomethod() }}",
+    "{{ {}|first|upper }}",
+    "{{ (none|length) }}",
+    "{{ [[]]|tojson }}{{ nope|tojson }}",
+    "{% bogus %}",
+    "{{ a",
+    "{% if a %}",
+    "{{ 'x }}",
+    "{% endif %}",
+    "{{ a b }}",
+    "{% for %}{% endfor %}",
+    "{{ a[ }}",
+    "{# x",
+    "{{ ) }}",
+    "{% set ns = namespace() %}{% set ns.a = [] %}{% set ns.a = ns.a + [1] %}{{ ns.a }}{{ ns.b }}|",
+    "{{ loop }}|",
+    "{% for i in l %}{% for j in l %}{{ loop.index }}{% endfor %}{{ loop.index }}{% endfor %}",
+    "{{ l|list|string|length }}",
+    "{% for m in ms %}{{ '<|im_start|>' + m.role + '\n' + m['content'] + '<|im_end|>\n' }}{% endfor %}",
+    "{{ (ms|selectattr('role','equalto','user')|list|last).content }}",
+    "{{ ms|map(attribute='content')|map('length')|list }}",
+    "{{ '\u00e9'|length }}{{ '\U0001F600'|length }}",
+    "{{ l[1:]|first }}",
+    "{{ '%s' }}{{ '{}' }}",
+    "{{ [1,2,3][:-1]|join('+') }}",
+    "{%- macro t(x) -%}\n{%- if x is mapping -%}{%- for k,v in x|dictsort -%}{{k}}:{{t(v)}},{%- endfor -%}{%- elif x is string -%}\"{{x}}\"{%- elif x is iterable -%}[{%- for i in x -%}{{t(i)}}{%- if not loop.last -%},{%- endif -%}{%- endfor -%}]{%- else -%}{{x}}{%- endif -%}\n{%- endmacro -%}{{ t({'b':[1,'q',{'z':none}],'a':'s'}) }}",
+]
+
+
+def render(template):
+    try:
+        return ENV.from_string(template).render(**CONTEXT)
+    except Exception:
+        return None
+
+
+if __name__ == "__main__":
+    with open(os.path.join(HERE, "..", "golden", "data", "jinja.json"), "w") as f:
+        f.write('{\n "context": %s,\n "cases": [\n' % json.dumps(CONTEXT))
+        f.write(",\n".join("  " + json.dumps({"template": t, "expected": render(t)}) for t in TEMPLATES))
+        f.write("\n ]\n}\n")
