@@ -78,6 +78,25 @@ static void test_yaml__collects_errors_and_sorts_them(void **state) {
     doc_close(&d);
 }
 
+static void test_yaml__sorts_by_file_then_place_and_arguments_last(void **state) {
+    (void)state;
+    YamlErrors e = {0};
+    char all[256] = "", line[64];
+    yaml_error_at(&e, "arg2", 0, 2, "e");
+    yaml_error_at(&e, "b", 2, 1, "e");
+    yaml_error_at(&e, "arg1", 0, 1, "e");
+    yaml_error_at(&e, "a", 1, 9, "e");
+    yaml_error_at(&e, "b", 1, 7, "e");
+    yaml_error_at(&e, "b", 1, 3, "e");
+    yaml_errors_sort(&e);
+    for (size_t i = 0; i < e.n; i++) {
+        yaml_errors_line(&e, i, line, sizeof line);
+        strcat(strcat(all, line), "|");
+    }
+    assert_string_equal(all, "b:1:3: e|b:1:7: e|b:2:1: e|a:1:9: e|arg1: e|arg2: e|");
+    yaml_errors_free(&e);
+}
+
 static void test_yaml__refuses_syntax_with_a_cure(void **state) {
     (void)state;
     assert_refused("a:\n\tb: 1\n", "t.yaml:2:1:", "tabs cannot indent");
@@ -195,6 +214,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_yaml__keeps_places_and_quotes),
         cmocka_unit_test(test_yaml__collects_errors_and_sorts_them),
+        cmocka_unit_test(test_yaml__sorts_by_file_then_place_and_arguments_last),
         cmocka_unit_test(test_yaml__refuses_syntax_with_a_cure),
         cmocka_unit_test(test_yaml__refuses_bytes_that_are_no_text),
         cmocka_unit_test(test_yaml__skips_a_byte_order_mark),
