@@ -27,7 +27,6 @@ OPS(CPU_DECLARE)
 
 typedef struct CpuState {
     char *scratch; /* [threads][CPU_SCRATCH_BYTES] */
-    Ops ops;
 } CpuState;
 
 static inline float *cpu_scratch(const Dev *dev, int thread) {

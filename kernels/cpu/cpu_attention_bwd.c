@@ -75,10 +75,9 @@ static void backward_row(float *p, float *ds, const Meeting *m, const QueryRow *
     memset(ds + end, 0, (size_t)(ATTN_BLOCK - end) * sizeof *ds);
     float factor[ATTN_BLOCK];
     if (args->dropout.p > 0 && begin < end)
-        for (int64_t j = 0; j < ATTN_BLOCK; j += DROPOUT_RUN)
-            CPU_NAME(dropout_factors)
-            (factor + j, args->dropout, m->seq_id, (int32_t)row->position,
-             row->head * ATTN_DROPOUT_KEYS + m->key0 + j);
+        for (int64_t j = 0; j < ATTN_BLOCK; j += DROPOUT_RUN) CPU_NAME(dropout_factors)
+    (factor + j, args->dropout, m->seq_id, (int32_t)row->position,
+     row->head * ATTN_DROPOUT_KEYS + m->key0 + j);
     for (int64_t j = begin; j < end; j += VEC) {
         VecI seen = lanes_within(j, span);
         Vec tanh = vec_zero();

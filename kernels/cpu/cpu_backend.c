@@ -59,12 +59,7 @@ static Status cpu_open(Dev *dev) {
     size_t bytes = (size_t)dev->threads * CPU_SCRATCH_BYTES;
     state->scratch = aligned_alloc(4096, bytes);
     if (!state->scratch) return status_fail(ERR_OS, "out of memory: %zu bytes of scratch", bytes);
-    state->ops = *isa.ops;
-#define FROM_REF(name, parameters) \
-    if (!state->ops.name) state->ops.name = ref_backend.ops->name;
-    OPS(FROM_REF)
-#undef FROM_REF
-    dev->ops = &state->ops;
+    dev->ops = isa.ops;
     dev->isa = isa.name;
     return OK;
 }

@@ -134,7 +134,7 @@ static void pack_in_rows(float *panel, const Gemm *g, int64_t first, int64_t str
     }
 }
 
-static void pack_panel(float *panel, const Gemm *g, int64_t p, int64_t k0, int64_t n_k) {
+void CPU_NAME(gemm_pack_panel)(float *panel, const Gemm *g, int64_t p, int64_t k0, int64_t n_k) {
     int64_t col = p * PANEL_COLS, cols = min64(PANEL_COLS, g->n - col);
     switch (g->b_layout) {
     case GEMM_OUT_ROWS:
@@ -235,7 +235,8 @@ static Panels panels_at(const Gemm *g, const Share *s, int64_t p0, int64_t p1, i
                         int64_t n_k) {
     if (s->pack_b) {
         int64_t stride = n_k * PANEL_COLS;
-        for (int64_t p = p0; p < p1; p++) pack_panel(s->b_block + (p - p0) * stride, g, p, k0, n_k);
+        for (int64_t p = p0; p < p1; p++)
+            CPU_NAME(gemm_pack_panel)(s->b_block + (p - p0) * stride, g, p, k0, n_k);
         return (Panels){(const char *)s->b_block, stride, &tiles_f32, sizeof(float)};
     }
     size_t size = dtype_size(g->b_dtype);

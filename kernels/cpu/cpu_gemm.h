@@ -35,6 +35,9 @@ typedef struct Gemm {
     bool accumulate;
 } Gemm;
 
+/* One panel of b, in float: columns 16p .. 16p+15 (zero past N) of inner indices k0 .. k0+n_k-1. */
+void CPU_NAME(gemm_pack_panel)(float *panel, const Gemm *g, int64_t p, int64_t k0, int64_t n_k);
+
 void CPU_NAME(gemm)(const Dev *dev, const Gemm *g);
 
 #endif

@@ -1,0 +1,122 @@
+#include "kernels/cpu/cpu_logp.h"
+
+#include <float.h>
+
+/* Sums over the vocabulary run in float inside a block, and in double from block to block. */
+#define LOGP_BLOCK 512
+
+int64_t CPU_NAME(first_max)(const float *logits, int64_t vocab) {
+    Vec top[4];
+    for (int i = 0; i < 4; i++) top[i] = vec_all(-INFINITY);
+    int64_t v = 0;
+    for (; v + 4 * VEC <= vocab; v += 4 * VEC)
+        for (int64_t i = 0; i < 4; i++) top[i] = vec_max(vec_load(logits + v + i * VEC), top[i]);
+    for (; v < vocab; v += VEC) {
+        int64_t n = vocab - v;
+        top[0] = vec_max(n >= VEC ? vec_load(logits + v) : vec_load_part(logits + v, n, -INFINITY),
+                         top[0]);
+    }
+    float max = vec_top(vec_max(vec_max(top[0], top[1]), vec_max(top[2], top[3])));
+    for (v = 0; v < vocab; v++)
+        if (logits[v] == max) return v;
+    return 0; /* a row of NaN */
+}
+
+/* Sums of e = exp(z - max) and of e (z - max) over ids first .. end-1. */
+typedef struct BlockSums {
+    float e, ez;
+} BlockSums;
+
+static BlockSums block_sums(const float *logits, int64_t first, int64_t end, float max,
+                            const Temper *t) {
+    Vec e[2] = {vec_zero(), vec_zero()}, ez[2] = {vec_zero(), vec_zero()};
+    for (int64_t v = first; v < end; v += VEC) {
+        Vec z = tempered(vec_load_n(logits + v, end - v), t) - vec_all(max);
+        z = vec_select(lanes_below(v, end), z, vec_all(-FLT_MAX));
+        Vec x = vec_exp(z);
+        int64_t odd = v / VEC % 2;
+        e[odd] += x;
+        ez[odd] = vec_fma(x, z, ez[odd]);
+    }
+    return (BlockSums){vec_sum(e[0] + e[1]), vec_sum(ez[0] + ez[1])};
+}
+
+/* With S = sum e and E = sum e (z - max): lse = max + log S; entropy = log S - E/S, both terms not
+ * negative. */
+RowSums CPU_NAME(row_sums)(const float *logits, int64_t vocab, const Temper *t) {
+    RowSums row = {.best = CPU_NAME(first_max)(logits, vocab)};
+    row.max = tempered_one(logits[row.best], t);
+    double e = 0, ez = 0;
+    for (int64_t first = 0; first < vocab; first += LOGP_BLOCK) {
+        int64_t end = vocab - first < LOGP_BLOCK ? vocab : first + LOGP_BLOCK;
+        BlockSums block = block_sums(logits, first, end, row.max, t);
+        e += (double)block.e;
+        ez += (double)block.ez;
+    }
+    row.lse = (float)((double)row.max + log(e));
+    row.entropy = (float)(log(e) - ez / e);
+    return row;
+}
+
+void CPU_NAME(logp_fwd)(Dev *dev, Tensor logp, Tensor entropy, Tensor lse, Tensor argmax,
+                        Tensor logits, Tensor targets, LogpArgs args) {
+    int64_t rows = logits.shape[0], vocab = logits.shape[1];
+    const Temper t = temper_of(args);
+    int threads = cpu_threads(dev, rows * vocab);
+#pragma omp parallel for schedule(static) num_threads(threads) if (threads > 1)
+    for (int64_t r = 0; r < rows; r++) {
+        const float *logit = (const float *)logits.data + r * vocab;
+        RowSums row = CPU_NAME(row_sums)(logit, vocab, &t);
+        ((float *)lse.data)[r] = row.lse;
+        ((float *)logp.data)[r] =
+            tempered_one(logit[((const int32_t *)targets.data)[r]], &t) - row.lse;
+        if (!tensor_is_none(entropy)) ((float *)entropy.data)[r] = row.entropy;
+        if (!tensor_is_none(argmax)) ((int32_t *)argmax.data)[r] = (int32_t)row.best;
+    }
+}
+
+/* What the backward of one row needs. */
+typedef struct RowGrad {
+    int64_t target;
+    float lse, entropy, dlogp, dentropy;
+    bool with_entropy;
+} RowGrad;
+
+/* Eight gradients of logits (op_head.h), dz/dlogit = inv_temperature (1 - tanh^2(logit/c)). */
+INLINE Vec logit_grads(Vec logit, int64_t v, const RowGrad *g, const Temper *t) {
+    const Vec one = vec_all(1.0F);
+    Vec slope = vec_all(t->inv_temperature), z = logit;
+    if (t->soft_cap > 0) {
+        Vec tanh = vec_tanh(logit * vec_all(t->inv_soft_cap));
+        z = vec_all(t->soft_cap) * tanh;
+        slope *= one - tanh * tanh;
+    }
+    Vec log_p = z * vec_all(t->inv_temperature) - vec_all(g->lse), p = vec_exp(log_p);
+    VecI lane = {0, 1, 2, 3, 4, 5, 6, 7};
+    VecI is_target = lane == veci_all((int32_t)(g->target - v));
+    Vec dz = vec_all(g->dlogp) * (vec_select(is_target, one, vec_zero()) - p);
+    if (g->with_entropy) dz -= vec_all(g->dentropy) * p * (log_p + vec_all(g->entropy));
+    return dz * slope;
+}
+
+void CPU_NAME(logp_bwd)(Dev *dev, Tensor logits, Tensor lse, Tensor entropy, Tensor targets,
+                        Tensor dlogp, Tensor dentropy, LogpArgs args) {
+    int64_t rows = logits.shape[0], vocab = logits.shape[1];
+    const Temper t = temper_of(args);
+    const bool with_entropy = !tensor_is_none(dentropy);
+    int threads = cpu_threads(dev, rows * vocab);
+#pragma omp parallel for schedule(static) num_threads(threads) if (threads > 1)
+    for (int64_t r = 0; r < rows; r++) {
+        float *logit = (float *)logits.data + r * vocab;
+        RowGrad g = {.target = ((const int32_t *)targets.data)[r],
+                     .lse = ((const float *)lse.data)[r],
+                     .entropy = with_entropy ? ((const float *)entropy.data)[r] : 0,
+                     .dlogp = ((const float *)dlogp.data)[r],
+                     .dentropy = with_entropy ? ((const float *)dentropy.data)[r] : 0,
+                     .with_entropy = with_entropy};
+        for (int64_t v = 0; v < vocab; v += VEC) {
+            Vec x = vec_load_n(logit + v, vocab - v);
+            vec_store_n(logit + v, logit_grads(x, v, &g, &t), vocab - v);
+        }
+    }
+}
