@@ -95,6 +95,33 @@ static int32_t find_token(const Bpe *b, const char *text, size_t n) {
     return id >= 0 && b->hidden != NULL && b->hidden[id] ? -1 : id;
 }
 
+/* SentencePiece's blank. Its models have no pre-tokenizer: a whole text is one piece, unless it can
+ * be seen that cutting before each word changes nothing. */
+#define SPACE "\xE2\x96\x81"
+#define SPACE_BYTES 3
+
+static bool starts_with_space(const char *text, size_t n) {
+    return n >= SPACE_BYTES && memcmp(text, SPACE, SPACE_BYTES) == 0;
+}
+
+static bool ends_with_space(const char *text, size_t n) {
+    return n >= SPACE_BYTES && memcmp(text + n - SPACE_BYTES, SPACE, SPACE_BYTES) == 0;
+}
+
+static bool can_cut_at_space(const Bpe *b) {
+    if (vocab_find(b->vocab, SPACE, SPACE_BYTES) < 0 || b->prefix != NULL || b->suffix != NULL) {
+        return false;
+    }
+    for (size_t i = 0; i < b->n_slots; i++) {
+        if (b->pairs[i].rank == FREE_SLOT) continue;
+        size_t left_n = 0, right_n = 0;
+        const char *left = vocab_text(b->vocab, (int32_t)(b->pairs[i].key >> 32), &left_n);
+        const char *right = vocab_text(b->vocab, (int32_t)(b->pairs[i].key & UINT32_MAX), &right_n);
+        if (!ends_with_space(left, left_n) && starts_with_space(right, right_n)) return false;
+    }
+    return true;
+}
+
 void bpe_prepare(Bpe *b) {
     for (uint32_t c = 0; c < BPE_DIRECT; c++) {
         Str s = {0};
@@ -109,6 +136,7 @@ void bpe_prepare(Bpe *b) {
         b->byte_id[i] = vocab_find(b->vocab, name, 6);
         b->has_bytes = b->has_bytes && b->byte_id[i] >= 0;
     }
+    b->cut_at_space = can_cut_at_space(b);
 }
 
 /* ---- a piece as symbols ---- */
@@ -286,15 +314,7 @@ static void cache_store(BpeCacheSlot *slot, const char *piece, size_t n, const B
     }
 }
 
-void bpe_encode(const Bpe *b, BpeScratch *w, Spans *out, const char *piece, size_t n) {
-    CHECK(n > 0 && n < NOBODY, "piece of %zu bytes", n);
-    if (b->ignore_merges) {
-        int32_t id = find_token(b, piece, n);
-        if (id >= 0) {
-            spans_push(out, id, (uint32_t)n);
-            return;
-        }
-    }
+static void encode_word(const Bpe *b, BpeScratch *w, Spans *out, const char *piece, size_t n) {
     BpeCacheSlot *slot = cache_slot(w, piece, n);
     if (slot != NULL && slot->n == n && memcmp(slot->text, piece, n) == 0) {
         for (size_t i = 0; i < slot->n_tokens; i++) spans_push(out, slot->id[i], slot->bytes[i]);
@@ -307,4 +327,29 @@ void bpe_encode(const Bpe *b, BpeScratch *w, Spans *out, const char *piece, size
     cache_store(slot, piece, n, w->symbols, count);
     spans_reserve(out, count);
     for (size_t i = 0; i < count; i++) spans_push(out, w->symbols[i].id, w->symbols[i].bytes);
+}
+
+/* Where the word at `at` ends: before a blank that has none before it. */
+static size_t word_end(const char *piece, size_t at, size_t n) {
+    for (size_t i = at + 1; i + SPACE_BYTES <= n; i++) {
+        const char *hit = memchr(piece + i, SPACE[0], n - i);
+        if (hit == NULL) return n;
+        i = (size_t)(hit - piece);
+        if (starts_with_space(hit, n - i) && !ends_with_space(piece + at, i - at)) return i;
+    }
+    return n;
+}
+
+void bpe_encode(const Bpe *b, BpeScratch *w, Spans *out, const char *piece, size_t n) {
+    CHECK(n > 0 && n < NOBODY, "piece of %zu bytes", n);
+    int32_t whole = b->ignore_merges ? find_token(b, piece, n) : -1;
+    if (whole >= 0) {
+        spans_push(out, whole, (uint32_t)n);
+        return;
+    }
+    for (size_t at = 0; at < n;) {
+        size_t end = b->cut_at_space ? word_end(piece, at, n) : n;
+        encode_word(b, w, out, piece + at, end - at);
+        at = end;
+    }
 }

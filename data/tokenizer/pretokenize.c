@@ -172,16 +172,16 @@ static Status cut(const PretokenizeStep *s, PretokenizeScratch *w, RegexScratch 
 /* ---- rewriting ---- */
 
 static void map_bytes(Tagged *out, const Tagged *in, Piece piece) {
-    for (size_t i = piece.at; i < piece.at + piece.n; i++) {
-        uint32_t c = pretokenize_byte_char((unsigned char)in->text.data[i]);
-        char utf8[2] = {(char)c, 0};
-        size_t k = 1;
-        if (c >= 0x80) {
-            utf8[0] = (char)(0xC0 | c >> 6);
-            utf8[1] = (char)(0x80 | (c & 0x3F));
-            k = 2;
+    char mapped[512]; /* in runs of 256 bytes of one tag */
+    for (size_t i = piece.at, end = piece.at + piece.n; i < end;) {
+        uint8_t tag = tagged_at(in, i);
+        size_t k = 0;
+        for (size_t n = 0; n < 256 && i < end && tagged_at(in, i) == tag; n++, i++) {
+            uint32_t c = pretokenize_byte_char((unsigned char)in->text.data[i]);
+            if (c >= 0x80) mapped[k++] = (char)(0xC0 | c >> 6);
+            mapped[k++] = (char)(c < 0x80 ? c : (0x80 | (c & 0x3F)));
         }
-        tagged_append(out, utf8, k, tagged_at(in, i));
+        tagged_append(out, mapped, k, tag);
     }
 }
 

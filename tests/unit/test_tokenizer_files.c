@@ -291,6 +291,35 @@ static void test_bpe__long_pieces_merge_like_short_ones(void **state) {
     vocab_free(&v);
 }
 
+/* Texts without a pre-tokenizer are cut before each blank only where no merge reaches over it. */
+static void test_bpe__cuts_at_blanks_only_where_nothing_changes(void **state) {
+    (void)state;
+    static const char *const tokens[] = {"a", "\xE2\x96\x81", "a\xE2\x96\x81",
+                                         "\xE2\x96\x81"
+                                         "a"};
+    static const char text[] = "a\xE2\x96\x81"
+                               "a";
+    for (int crossing = 0; crossing < 2; crossing++) {
+        Vocab v = {0};
+        for (int32_t i = 0; i < 4; i++) assert_true(vocab_add(&v, tokens[i], strlen(tokens[i]), i));
+        Bpe b = {.vocab = &v, .unk = -1};
+        BpeScratch w = {0};
+        Spans spans = {0};
+        if (crossing) bpe_add_merge(&b, 0, 1, 0, 2);
+        bpe_add_merge(&b, 1, 0, 1, 3);
+        bpe_prepare(&b);
+        assert_int_equal(b.cut_at_space, !crossing);
+        bpe_encode(&b, &w, &spans, text, sizeof text - 1);
+        assert_int_equal(spans.n, 2);
+        assert_int_equal(spans.id[0], crossing ? 2 : 0);
+        assert_int_equal(spans.id[1], crossing ? 0 : 3);
+        spans_free(&spans);
+        bpe_scratch_free(&w);
+        bpe_free(&b);
+        vocab_free(&v);
+    }
+}
+
 static void test_bpe__a_megabyte_of_one_letter_is_no_trouble(void **state) {
     (void)state;
     char *folder = scratch_new();
@@ -322,6 +351,7 @@ int main(void) {
         cmocka_unit_test(test_model__merges_by_score),
         cmocka_unit_test(test_model__damage_is_found),
         cmocka_unit_test(test_bpe__long_pieces_merge_like_short_ones),
+        cmocka_unit_test(test_bpe__cuts_at_blanks_only_where_nothing_changes),
         cmocka_unit_test(test_bpe__a_megabyte_of_one_letter_is_no_trouble),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
