@@ -135,8 +135,8 @@ static inline void add_matmul_cases(OpCases *all) {
     op_cases_add(all, linear_case("linear, add, panels", 19, 33, 8, real, true, false, add));
     op_cases_add(all, linear_case("linear, add, bias", 5, 3, 7, real, false, true, add));
     op_cases_add(all, linear_case("linear, whole blocks", 96, 64, 256, real, false, true, one));
-    op_cases_add(all, linear_case("linear, deep", 130, 100, 601, real, false, false, one));
-    op_cases_add(all, linear_case("linear, deep, panels", 130, 100, 601, real, true, false, one));
+    op_cases_add(all, linear_case("linear, deep", 67, 50, 601, real, false, false, one));
+    op_cases_add(all, linear_case("linear, deep, panels", 67, 50, 601, real, true, false, one));
     op_cases_add(all, linear_case("linear bf16", 17, 50, 39, DTYPE_BF16, false, true, one));
     op_cases_add(all, linear_case("linear bf16, panels", 17, 50, 39, DTYPE_BF16, true, true, one));
     op_cases_add(all, linear_case("linear f16", 9, 31, 20, DTYPE_F16, false, false, one));
