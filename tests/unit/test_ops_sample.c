@@ -81,9 +81,8 @@ static void test_sample__ties_and_sets(void **state) {
         double top_p;
         int kept; /* bit v: token v comes */
     } sets[] = {
-        {0, 1, 15},  {4, 1, 15},   {400, 1, 15}, {3, 1, 7},    {1, 1, 1},
-        {0, 0.5, 3}, {0, 0.51, 7}, {0, 0.25, 1}, {0, 1e-9, 1}, {0, 1e-50, 1},
-        {2, 0.5, 1}, {2, 0.51, 3}, {3, 0.67, 7},
+        {0, 1, 15},   {4, 1, 15},   {400, 1, 15}, {3, 1, 7},   {1, 1, 1},    {0, 0.5, 3},
+        {0, 0.51, 7}, {0, 0.25, 1}, {0, 1e-9, 1}, {2, 0.5, 1}, {2, 0.51, 3}, {3, 0.67, 7},
     };
     int64_t counts[4];
     for (int i = 0; i < n_devs; i++) {
@@ -100,6 +99,9 @@ static void test_sample__ties_and_sets(void **state) {
         count(counts, devs[i],
               (Draw){.vocab = 4, .logits = two_levels, .temperature = 1, .top_k = 3, .top_p = 1});
         assert_true(counts[0] > 0 && counts[1] > 0 && counts[2] == 0 && counts[3] > 0);
+        count(counts, devs[i],
+              (Draw){.vocab = 4, .logits = two_levels, .temperature = 1, .top_p = 1e-50});
+        assert_int_equal(counts[1], MAX_ROWS);
     }
 }
 
