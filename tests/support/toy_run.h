@@ -17,10 +17,11 @@ typedef struct Toy {
     Dev *dev;
     double weight[TOY_SIZE], moment[TOY_SIZE];
     int64_t stop_at;                 /* a signal comes in this step; 0: none */
-    int64_t stop_in_eval; /* ... in the evaluation after this step; -1: none */
+    int64_t stop_in_eval;            /* ... in the evaluation after this step; -1: none */
     int64_t bad_at;                  /* the loss is NaN in this step */
     int64_t evals;                   /* done by this process */
     void (*each_step)(struct Toy *); /* NULL: nothing */
+    const char *base_digest;         /* NULL: the usual one */
     char *wrote;                     /* final/'s content: the weights as text */
 } Toy;
 
@@ -93,7 +94,7 @@ static inline Status toy_train_all(Toy *t) {
     state_tensor(run_state(t->run), "params/weight", tensor_1d(t->weight, DTYPE_F64, TOY_SIZE));
     state_tensor(run_state(t->run), "optim/m/weight", tensor_1d(t->moment, DTYPE_F64, TOY_SIZE));
     for (int i = 0; i < TOY_SIZE; i++) t->weight[i] = 1 + i;
-    TRY(run_input(t->run, "model", "base", "aaaa0000"));
+    TRY(run_input(t->run, "model", "base", t->base_digest ? t->base_digest : "aaaa0000"));
     plan_add(run_plan(t->run), PLAN_BASE, "toy", 1 << 20);
     plan_role(run_plan(t->run), "policy", "toy", "", "");
     TRY(run_begin(t->run,

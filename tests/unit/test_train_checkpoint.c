@@ -4,8 +4,8 @@
 
 #include "core/file.h"
 #include "core/io/h5.h"
-#include "state_case.h"
 #include "scratch.h"
+#include "state_case.h"
 #include "train/checkpoint.h"
 
 #include <stdio.h>
@@ -151,6 +151,23 @@ static void test_train_checkpoint__damaged_newest_falls_back(void **state) {
         assert_holds(&f->a, 1);
         fixture_close(f);
     }
+}
+
+/* Still JSON, still of the right shape: only the seal tells. */
+static void test_train_checkpoint__edited_manifest_is_bad(void **state) {
+    (void)state;
+    Fixture *f = fixture_open(0, 0);
+    save(f, 1, 1);
+    char *path = path_of(f, "step-1/MANIFEST.json");
+    Str text = {0};
+    assert_int_equal(file_read(&text, path, 1 << 20), OK);
+    long at = (long)(strstr(str_text(&text), "\"step\": 1") - str_text(&text)) + 8;
+    flip(f, "step-1/MANIFEST.json", at); /* 1 becomes 5 */
+    assert_int_equal(find(f), -1);
+    assert_true(there_is(f, "bad-step-1"));
+    str_free(&text);
+    mem_free(path);
+    fixture_close(f);
 }
 
 static void test_train_checkpoint__damaged_path_is_bad_data(void **state) {
@@ -301,6 +318,7 @@ int main(void) {
         cmocka_unit_test(test_train_checkpoint__splits_into_images_and_is_readable_by_name),
         cmocka_unit_test(test_train_checkpoint__equal_states_give_equal_files),
         cmocka_unit_test(test_train_checkpoint__damaged_newest_falls_back),
+        cmocka_unit_test(test_train_checkpoint__edited_manifest_is_bad),
         cmocka_unit_test(test_train_checkpoint__damaged_path_is_bad_data),
         cmocka_unit_test(test_train_checkpoint__missing_file_is_bad),
         cmocka_unit_test(test_train_checkpoint__other_shapes_and_names_are_refused_untouched),

@@ -154,6 +154,57 @@ static void test_train_run__stopped_and_resumed_is_the_same_run(void **state) {
     scratch_free(whole);
 }
 
+static void test_train_run__signal_saves_where_it_is(void **state) {
+    (void)state;
+    char *folder = scratch_new();
+    Toy t = {.stop_in_eval = -1, .stop_at = 4};
+    assert_int_equal(run_in(&t, folder, NULL, NULL, NULL), ERR_STOPPED);
+    assert_true(there_is(folder, "checkpoints/step-4/MANIFEST.json"));
+    scratch_free(folder);
+}
+
+/* Where an epoch ended is remembered: the evaluation that the signal cut off is made up for. */
+static void test_train_run__epoch_evaluation_is_made_up_for(void **state) {
+    (void)state;
+    char *folder = scratch_new();
+    static char epoch[] = "training.eval_strategy=epoch";
+    Toy a = {.stop_in_eval = 4}, b = {.stop_in_eval = -1, .stop_at = 6}, c = {.stop_in_eval = -1};
+    assert_int_equal(run_in(&a, folder, epoch, NULL, NULL), ERR_STOPPED);
+    assert_int_equal(a.evals, 0);
+    assert_int_equal(run_in(&b, folder, epoch, NULL, NULL), ERR_STOPPED);
+    assert_int_equal(b.evals, 1); /* step 4 */
+    assert_int_equal(run_in(&c, folder, epoch, NULL, NULL), OK);
+    assert_int_equal(c.evals, 1); /* step 8, and not in the middle of an epoch */
+    mem_free(c.wrote);
+    scratch_free(folder);
+}
+
+static void test_train_run__best_outlives_a_resume(void **state) {
+    (void)state;
+    char *folder = scratch_new();
+    static char best[] = "training.load_best_model_at_end=true",
+                limit[] = "training.save_total_limit=2", each[] = "training.eval_steps=1";
+    Toy a = {.stop_in_eval = -1, .stop_at = 7}, b = {.stop_in_eval = -1};
+    assert_int_equal(run_in(&a, folder, best, limit, each), ERR_STOPPED);
+    assert_int_equal(run_in(&b, folder, best, limit, each), OK);
+    assert_true(there_is(folder, "checkpoints/step-5"));
+    Str final = file_of(folder, "final/trainer_state.json");
+    assert_non_null(strstr(str_text(&final), "\"global_step\": 5"));
+    str_free(&final);
+    mem_free(b.wrote);
+    scratch_free(folder);
+}
+
+static void test_train_run__changed_input_is_refused(void **state) {
+    (void)state;
+    char *folder = scratch_new();
+    Toy a = {.stop_in_eval = -1, .stop_at = 4}, b = {.stop_in_eval = -1, .base_digest = "bbbb"};
+    assert_int_equal(run_in(&a, folder, NULL, NULL, NULL), ERR_STOPPED);
+    assert_int_equal(run_in(&b, folder, NULL, NULL, NULL), ERR_CONFIG);
+    assert_non_null(strstr(status_message(), "model (base) has other contents"));
+    scratch_free(folder);
+}
+
 static void die_at_7(Toy *t) {
     if (run_step(t->run) == 7) kill(getpid(), SIGKILL);
 }
@@ -350,6 +401,10 @@ int main(void) {
         cmocka_unit_test(test_train_run__logs_evaluates_and_saves_when_it_is_time),
         cmocka_unit_test(test_train_run__epoch_strategies_follow_epochs),
         cmocka_unit_test(test_train_run__stopped_and_resumed_is_the_same_run),
+        cmocka_unit_test(test_train_run__signal_saves_where_it_is),
+        cmocka_unit_test(test_train_run__epoch_evaluation_is_made_up_for),
+        cmocka_unit_test(test_train_run__best_outlives_a_resume),
+        cmocka_unit_test(test_train_run__changed_input_is_refused),
         cmocka_unit_test(test_train_run__killed_goes_on_from_the_last_checkpoint),
         cmocka_unit_test(test_train_run__finished_says_so_and_does_nothing),
         cmocka_unit_test(test_train_run__changed_config_is_refused_with_every_difference),
