@@ -123,8 +123,8 @@ Status run_numbers_bad(const Run *r, const char *what, const char *where);
 Status run_end(Run *r);
 int64_t run_final_step(const Run *r); /* whose parameters are in memory after run_end */
 
-/* final/. Commit adds training_state.json (step, epoch, best metric) and marks the run as finished;
- * the caller publish_folder_closes the folder in any case. */
+/* final/. Commit adds trainer_state.json (global_step, epoch, best_metric, ...) and marks the run
+ * as finished; the caller publish_folder_closes the folder in any case. */
 Status run_final_open(Run *r, PublishFolder **folder);
 Status run_final_commit(Run *r, PublishFolder *folder);
 
