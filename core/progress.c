@@ -14,6 +14,7 @@
 
 #define TERMINAL_EVERY_S 0.1
 #define PLAIN_EVERY_S 5.0
+#define ASKED_EVERY_S 0.5
 #define BAR_CELLS 20
 
 static Progress *active; /* the one on the screen; NULL: none */
@@ -36,6 +37,11 @@ char *progress_duration(char *buf, int cap, double seconds) {
 static bool on_terminal(void) {
     const char *term = getenv("TERM");
     return isatty(STDERR_FILENO) && term && strcmp(term, "dumb") != 0;
+}
+
+/* Does a program that runs this one read the lines? */
+static bool is_asked(void) {
+    return getenv(PROGRESS_LINES_VARIABLE) != NULL;
 }
 
 static int terminal_columns(void) {
@@ -100,6 +106,17 @@ static void show(Progress *p, const Str *line) {
     redraw_line();
 }
 
+static void print_line(const Str *line) {
+    if (is_asked() && log_shows(LOG_INFO))
+        fprintf(stderr, PROGRESS_LINE_PREFIX "%s\n", str_text(line));
+    else
+        log_info("%s", str_text(line));
+}
+
+static double every_s(void) {
+    return on_terminal() ? TERMINAL_EVERY_S : is_asked() ? ASKED_EVERY_S : PLAIN_EVERY_S;
+}
+
 static void draw(Progress *p, double now) {
     Str line = {0};
     bool terminal = on_terminal();
@@ -113,7 +130,7 @@ static void draw(Progress *p, double now) {
     if (terminal)
         show(p, &line);
     else
-        log_info("%s", str_text(&line));
+        print_line(&line);
     str_free(&line);
 }
 
@@ -138,7 +155,7 @@ void progress_update(Progress *p, int64_t done, const char *note) {
     if (note) snprintf(p->note, sizeof p->note, "%s", note);
     if (!log_shows(LOG_INFO)) return;
     double now = progress_clock_s();
-    if (now - p->drawn_s >= (on_terminal() ? TERMINAL_EVERY_S : PLAIN_EVERY_S)) draw(p, now);
+    if (now - p->drawn_s >= every_s()) draw(p, now);
 }
 
 void progress_end(Progress *p) {
@@ -154,6 +171,6 @@ void progress_end(Progress *p) {
                progress_duration(took, sizeof took, seconds));
     if (here > 0 && seconds > 0) append_rate(&line, p, (double)here / seconds);
     if (p->note[0]) str_printf(&line, "  %s", p->note);
-    log_info("%s", str_text(&line));
+    print_line(&line);
     str_free(&line);
 }

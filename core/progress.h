@@ -4,11 +4,17 @@
  *
  * On a terminal the line is redrawn in place (at most ten times a second) and log lines go above
  * it. Elsewhere it is a plain line every few seconds. Silent when the log level is above LOG_INFO.
- * One is active at a time. Not for use from several threads. */
+ * One is active at a time. Not for use from several threads.
+ *
+ * A program that runs others sets PROGRESS_LINES_VARIABLE in their environment: then the lines come
+ * twice a second, each behind PROGRESS_LINE_PREFIX, for it to read. */
 #ifndef HONE_CORE_PROGRESS_H
 #define HONE_CORE_PROGRESS_H
 
 #include <stdint.h>
+
+#define PROGRESS_LINES_VARIABLE "HONE_PROGRESS_LINES"
+#define PROGRESS_LINE_PREFIX "progress: "
 
 typedef struct Progress {
     const char *label; /* borrowed */
