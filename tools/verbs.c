@@ -3,6 +3,7 @@
 #include <stddef.h>
 
 const Verb verbs[] = {
+    {"run", "an experiment: stages in order, over seeds", hone_run},
     {"score", "log-probs of texts, or scores of a reward model", hone_score},
     {"generate", "samples of prompts", hone_generate},
     {"tokenize", "text to ids and back", hone_tokenize},

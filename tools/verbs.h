@@ -17,6 +17,7 @@ Status hone_tokenize(int argc, char **argv);
 Status hone_chat_template(int argc, char **argv);
 Status hone_train_tokenizer(int argc, char **argv);
 Status hone_init(int argc, char **argv);
+Status hone_run(int argc, char **argv);
 Status hone_schema(int argc, char **argv);
 
 #endif
