@@ -115,6 +115,44 @@ static void test_train_metrics__resumed_between_rows_logs_the_same(void **state)
     scratch_free(cut);
 }
 
+/* A name that has no value at the moment of the checkpoint keeps its place in the rows. */
+static void test_train_metrics__order_of_keys_outlives_a_resume(void **state) {
+    (void)state;
+    char *folder = scratch_new();
+    for (int resumed = 0; resumed < 2; resumed++) {
+        Dev *dev = NULL;
+        State *s = NULL;
+        Metrics *m = NULL;
+        Checkpoints *c = NULL;
+        Json *meta = NULL;
+        int64_t found;
+        assert_int_equal(dev_open(&dev, "ref", 1), OK);
+        assert_int_equal(state_open(&s, dev), OK);
+        assert_int_equal(metrics_open(&m, folder), OK);
+        metrics_register(m, s);
+        assert_int_equal(checkpoints_open(&c, s, &(CheckpointOptions){.folder = folder}), OK);
+        if (resumed) {
+            assert_int_equal(checkpoint_find(c, NULL, &found, &meta), OK);
+            assert_int_equal(checkpoint_load(c), OK);
+            metrics_mean(m, "loss", 2);
+            metrics_set(m, "rate", 2);
+        } else {
+            metrics_set(m, "rate", 1);
+            metrics_mean(m, "loss", 1);
+        }
+        assert_int_equal(metrics_log(m, resumed + 1, 0), OK);
+        assert_int_equal(checkpoint_save(c, resumed + 1, NULL), OK);
+        json_free(meta);
+        checkpoints_close(c);
+        state_close(s);
+        metrics_close(m);
+        dev_close(dev);
+    }
+    assert_rows(folder, "{\"step\": 1, \"epoch\": 0.0, \"rate\": 1.0, \"loss\": 1.0}\n"
+                        "{\"step\": 2, \"epoch\": 0.0, \"rate\": 2.0, \"loss\": 2.0}\n");
+    scratch_free(folder);
+}
+
 static void test_train_metrics__crc32c_is_castagnolis(void **state) {
     (void)state;
     assert_int_equal(events_crc32c("123456789", 9), 0xe3069283u); /* RFC 3720's check value */
@@ -160,6 +198,7 @@ int main(void) {
         cmocka_unit_test(test_train_metrics__row_has_means_and_last_values_in_order),
         cmocka_unit_test(test_train_metrics__knows_clock_fields),
         cmocka_unit_test(test_train_metrics__resumed_between_rows_logs_the_same),
+        cmocka_unit_test(test_train_metrics__order_of_keys_outlives_a_resume),
         cmocka_unit_test(test_train_metrics__crc32c_is_castagnolis),
         cmocka_unit_test(test_train_metrics__event_is_a_framed_protobuf),
         cmocka_unit_test(test_train_metrics__event_file_goes_on_at_its_offset),

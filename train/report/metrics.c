@@ -165,9 +165,9 @@ Status metrics_log(Metrics *m, int64_t step, double epoch) {
 
 /* ---- checkpoints --------------------------------------------------------------------------- */
 
-/* Clock readings are none of it; what evaluations logged has nothing to remember. */
+/* Names without a value too: they keep the order of the keys. */
 static bool is_state(const Entry *e) {
-    return !metrics_is_clock(e->name) && (e->count != 0 || e->total_count > 0);
+    return !metrics_is_clock(e->name);
 }
 
 static Tensor names_get(void *ctx) {
