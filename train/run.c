@@ -233,7 +233,7 @@ Status run_step_done(Run *r, double epoch) {
     r->epoch = epoch;
     if (log_due(r)) {
         TRY(metrics_log(r->metrics, r->step, r->epoch));
-        run_refresh_page(r, true, false);
+        run_refresh_page(r, "running", false);
     }
     show_progress(r);
     return OK;
@@ -314,7 +314,7 @@ static Status finish_eval(Run *r, Json *values, double seconds, int64_t rows) {
     TRY(judge_eval(r, values));
     r->evaluated_step = r->step;
     say_eval(r, values);
-    run_refresh_page(r, true, false);
+    run_refresh_page(r, "running", false);
     return OK;
 }
 
@@ -440,7 +440,7 @@ static Status load_best(Run *r) {
 
 Status run_end(Run *r) {
     if (!is_last(r) && run_stopping(r)) {
-        TRY(run_write_json(r, "stopped"));
+        run_refresh_page(r, "stopped", true);
         return stop_status();
     }
     Json *j = totals(r);
@@ -481,7 +481,7 @@ Status run_final_commit(Run *r, PublishFolder *folder) {
     TRY(run_digest_path(hex, r->folder));
     mem_free(r->final_digest);
     r->final_digest = mem_strdup(hex);
-    run_refresh_page(r, false, true);
+    run_refresh_page(r, "finished", true);
     r->finished = true;
     log_info("done: %s/final holds the parameters of step %lld", r->folder,
              (long long)r->final_step);

@@ -143,12 +143,35 @@ static Status compare_finished(const Run *r, const char *run_json) {
     return st;
 }
 
+/* final/ came to be, and the process died before run.json said so. */
+static Status make_up_for_end(const Run *r, const char *run_json) {
+    char hex[65];
+    Json *info = NULL;
+    const char *status = NULL;
+    if (!file_exists(run_json)) return OK;
+    TRY(json_read_file(&info, run_json));
+    Status st = json_opt_str(&status, info, "status", run_json);
+    if (st == OK && !str_equal(status, "finished")) {
+        st = run_digest_path(hex, r->folder);
+        Str text = {0};
+        json_set(info, "status", json_new_str("finished"));
+        json_set(info, "output", json_new_str(hex));
+        json_dump(&text, info, 2);
+        str_append_char(&text, '\n');
+        if (st == OK) st = publish_bytes(run_json, text.data, text.len);
+        str_free(&text);
+    }
+    json_free(info);
+    return st;
+}
+
 Status run_check_finished(Run *r) {
     char *state = str_format("%s/final/" RUN_FINAL_STATE, r->folder);
     char *run_json = file_join(r->folder, "run.json");
     Status st = OK;
     if (file_exists(state)) {
         st = compare_finished(r, run_json);
+        if (st == OK) st = make_up_for_end(r, run_json);
         r->finished = st == OK;
     }
     if (r->finished)

@@ -201,14 +201,14 @@ const char *run_phase(Run *r, const char *phase) {
 }
 
 /* Rare enough that it does not slow the run down: a twentieth of the time at most. */
-void run_refresh_page(Run *r, bool running, bool force) {
+void run_refresh_page(Run *r, const char *status, bool force) {
     double start = progress_clock_s();
     if (!force && start < r->page_at_s) return;
     const char *before = run_phase(r, "report");
-    Status st = run_write_json(r, running ? "running" : "finished");
+    Status st = run_write_json(r, status);
     char *path = file_join(r->folder, "report.html");
     PageRun page_run = {.folder = r->folder, .seed = -1};
-    PageInput in = {.runs = &page_run, .n_runs = 1, .running = running};
+    PageInput in = {.runs = &page_run, .n_runs = 1, .running = str_equal(status, "running")};
     if (st == OK) st = page_write(path, &in);
     mem_free(path);
     run_phase(r, before);

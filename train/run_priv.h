@@ -61,6 +61,8 @@ Json *run_meta(const Run *r, Json *offsets);        /* for a checkpoint's manife
 Status run_compare(const Run *r, const Json *meta); /* config and inputs against a checkpoint's */
 Json *run_final_json(const Run *r);                 /* trainer_state.json */
 void run_close_phase(Run *r);                       /* adds the running phase's time */
-void run_refresh_page(Run *r, bool running, bool force);
+/* run.json with this status, and report.html; not more often than the run can afford, unless
+ * forced. */
+void run_refresh_page(Run *r, const char *status, bool force);
 
 #endif

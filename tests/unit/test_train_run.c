@@ -160,6 +160,10 @@ static void test_train_run__signal_saves_where_it_is(void **state) {
     Toy t = {.stop_in_eval = -1, .stop_at = 4};
     assert_int_equal(run_in(&t, folder, NULL, NULL, NULL), ERR_STOPPED);
     assert_true(there_is(folder, "checkpoints/step-4/MANIFEST.json"));
+    Str page = file_of(folder, "report.html");
+    assert_non_null(strstr(str_text(&page), "running\">stopped<"));
+    assert_null(strstr(str_text(&page), "http-equiv=\"refresh\""));
+    str_free(&page);
     scratch_free(folder);
 }
 
@@ -246,6 +250,17 @@ static void test_train_run__finished_says_so_and_does_nothing(void **state) {
     Str after = file_of(folder, "metrics.jsonl");
     assert_string_equal(str_text(&before), str_text(&after));
     assert_null(b.wrote);
+    /* Killed just before run.json could say so. */
+    Str info = file_of(folder, "run.json");
+    char *status = strstr(info.data, "\"finished\"");
+    assert_non_null(status);
+    memcpy(status, "\"killed!!\"", strlen("\"finished\""));
+    mem_free(scratch_file(folder, "run.json", info.data, info.len));
+    str_free(&info);
+    assert_int_equal(run_in(&b, folder, NULL, NULL, NULL), OK);
+    info = file_of(folder, "run.json");
+    assert_non_null(strstr(str_text(&info), "\"status\": \"finished\""));
+    str_free(&info);
     /* Of another config it is not this run. */
     assert_int_equal(run_in(&b, folder, "training.learning_rate=0.5", NULL, NULL), ERR_CONFIG);
     assert_non_null(strstr(status_message(), "training.learning_rate"));

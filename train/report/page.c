@@ -38,7 +38,17 @@ static void lines(Str *out, const Json *list) {
     }
 }
 
-static void head(Str *out, const PageInput *in, const char *title) {
+/* "running", or the status of the first run that is not finished, or "finished". */
+static const char *status_of(const PageInput *in, const PageData *d) {
+    if (in->running) return "running";
+    for (int i = 0; i < d->n_runs; i++) {
+        const char *status = page_str(d->runs[i].info, "status");
+        if (status[0] != '\0' && !str_equal(status, "finished")) return status;
+    }
+    return "finished";
+}
+
+static void head(Str *out, const PageInput *in, const PageData *d, const char *title) {
     str_append(out, "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">"
                     "<meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">"
                     "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; "
@@ -50,8 +60,10 @@ static void head(Str *out, const PageInput *in, const char *title) {
     for (const char *const *css = page_style; *css != NULL; css++) str_append(out, *css);
     str_append(out, "</style></head><body><header><h1>");
     html_text(out, title);
-    str_printf(out, " <span class=\"badge%s\">%s</span></h1>", in->running ? " running" : "",
-               in->running ? "running" : "finished");
+    const char *status = status_of(in, d);
+    str_printf(out, " <span class=\"badge%s\">", str_equal(status, "finished") ? "" : " running");
+    html_text(out, status);
+    str_append(out, "</span></h1>");
     lines(out, json_get(in->result, "summary"));
     str_append(out, "</header>\n");
 }
@@ -84,7 +96,7 @@ Status page_write(const char *path, const PageInput *in) {
     PageData d;
     Str out = {0};
     page_data_read(&d, in);
-    head(&out, in, title_of(in, &d));
+    head(&out, in, &d, title_of(in, &d));
     body(&out, in, &d);
     str_append(&out, "</body></html>\n");
     Status st = publish_bytes(path, out.data, out.len);
