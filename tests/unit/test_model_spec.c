@@ -1,0 +1,142 @@
+/* config.json as transformers 4 and 5 write it, and the frequencies of every rope scaling.
+ * Frequencies: transformers 5.23, ROPE_INIT_FUNCTIONS, head width 16, 512 positions (made in
+ * float32). */
+#include "core/io/json.h"
+#include "model/spec.h"
+
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static ArchConfig read_config(const char *text) {
+    Json *j = NULL;
+    ArchConfig c;
+    assert_int_equal(json_parse(&j, text, strlen(text), "config.json", 1), OK);
+    if (arch_config_read(&c, j, "config.json") != OK) fail_msg("%s", status_message());
+    json_free(j);
+    return c;
+}
+
+#define LLAMA                                                                                    \
+    "{\"architectures\": [\"LlamaForCausalLM\"], \"hidden_size\": 64, \"num_attention_heads\": " \
+    "4, "                                                                                        \
+    "\"max_position_embeddings\": 512"
+
+typedef struct RopeCase {
+    const char *config;
+    double scaling, inv_freq[8];
+} RopeCase;
+
+static const RopeCase ropes[] = {
+    {LLAMA ", \"rope_scaling\": {\"type\": \"linear\", \"factor\": 3.0}}",
+     1.0,
+     {0.333333343, 0.105409257, 0.0333333351, 0.0105409259, 0.00333333318, 0.00105409266,
+      0.000333333359, 0.000105409265}},
+    {LLAMA ", \"rope_parameters\": {\"rope_type\": \"llama3\", \"rope_theta\": 500000.0, "
+           "\"factor\": 8.0, \"low_freq_factor\": 1.0, \"high_freq_factor\": 4.0, "
+           "\"original_max_position_embeddings\": 64}}",
+     1.0,
+     {1.0, 0.079403013, 0.00470075384, 0.000911583134, 0.000176776681, 3.42810235e-05,
+      6.64786967e-06, 1.28917316e-06}},
+    {LLAMA ", \"rope_scaling\": {\"rope_type\": \"yarn\", \"factor\": 4.0, "
+           "\"original_max_position_embeddings\": 128}}",
+     1.138629436111989,
+     {1.0, 0.237170815, 0.049999997, 0.00790569466, 0.00249999994, 0.000790569466, 0.000250000012,
+      7.90569466e-05}},
+    {LLAMA ", \"rope_scaling\": {\"rope_type\": \"yarn\", \"factor\": 4.0, "
+           "\"original_max_position_embeddings\": 128, \"beta_fast\": 16.0, \"beta_slow\": 2.0, "
+           "\"truncate\": false, \"attention_factor\": 1.25}}",
+     1.25,
+     {1.0, 0.212468684, 0.0256643984, 0.00790569466, 0.00249999994, 0.000790569466, 0.000250000012,
+      7.90569466e-05}},
+    {LLAMA ", \"rope_scaling\": {\"rope_type\": \"yarn\", \"factor\": 40.0, "
+           "\"original_max_position_embeddings\": 64, \"mscale\": 1.0, \"mscale_all_dim\": 0.8}}",
+     1.0569662567531275,
+     {1.0, 0.213453725, 0.0349999964, 0.000790569466, 0.000250000012, 7.90569466e-05,
+      2.49999994e-05, 7.90569447e-06}},
+};
+
+static void test_arch_rope_frequencies__are_those_of_transformers(void **state) {
+    (void)state;
+    for (size_t i = 0; i < sizeof ropes / sizeof *ropes; i++) {
+        ArchConfig c = read_config(ropes[i].config);
+        double inv_freq[8];
+        double scaling = arch_rope_frequencies(inv_freq, &c);
+        assert_true(fabs(scaling - ropes[i].scaling) < 1e-12);
+        for (int j = 0; j < 8; j++)
+            if (fabs(inv_freq[j] / ropes[i].inv_freq[j] - 1.0) > 5e-7)
+                fail_msg("case %zu, frequency %d: %.9g, transformers %.9g", i, j, inv_freq[j],
+                         ropes[i].inv_freq[j]);
+    }
+}
+
+static void test_arch_config_read__versions_4_and_5_mean_the_same(void **state) {
+    (void)state;
+    ArchConfig v4 = read_config(LLAMA ", \"rope_theta\": 5e5, \"rope_scaling\": null}");
+    ArchConfig v5 = read_config(
+        LLAMA ", \"rope_parameters\": {\"rope_type\": \"default\", \"rope_theta\": 500000.0}}");
+    assert_true(v4.rope.theta == 5e5 && v5.rope.theta == 5e5);
+    assert_true(v4.rope.kind == ROPE_DEFAULT && v5.rope.kind == ROPE_DEFAULT);
+    /* rope_scaling, where it is not null, replaces rope_parameters. */
+    ArchConfig both = read_config(
+        LLAMA ", \"rope_parameters\": {\"rope_type\": \"default\", \"rope_theta\": 7.0}, "
+              "\"rope_theta\": 9.0, \"rope_scaling\": {\"type\": \"linear\", \"factor\": 2}}");
+    assert_true(both.rope.kind == ROPE_LINEAR && both.rope.theta == 9.0 && both.rope.factor == 2.0);
+}
+
+static void test_arch_config_read__missing_keys_are_the_familys_defaults(void **state) {
+    (void)state;
+    ArchConfig c = read_config("{\"model_type\": \"llama\"}");
+    assert_int_equal(c.vocab, 32000);
+    assert_int_equal(c.mlp_width, 11008);
+    assert_int_equal(c.n_kv_heads, 32);
+    assert_int_equal(c.head_dim, 128);
+    assert_int_equal(c.eos_id, 2);
+    assert_int_equal(c.pad_id, -1);
+    assert_true(!c.tied && c.norm_eps == 1e-6 && c.act == ACT_SILU && c.attn_dropout == 0.0);
+    c = read_config("{\"model_type\": \"gpt2\"}");
+    assert_int_equal(c.mlp_width, 3072);
+    assert_int_equal(c.max_positions, 1024);
+    assert_true(c.tied && c.act == ACT_GELU_TANH && c.qkv_bias && c.mlp_bias);
+    assert_true(c.embed_dropout == 0.1 && c.attn_dropout == 0.1 && c.resid_dropout == 0.1);
+    c = read_config("{\"model_type\": \"mistral\"}");
+    assert_int_equal(c.n_kv_heads, 8);
+    assert_int_equal(c.window, 4096);
+    c = read_config("{\"model_type\": \"mistral\", \"sliding_window\": null}");
+    assert_int_equal(c.window, 0);
+    c = read_config("{\"model_type\": \"qwen2\"}");
+    assert_int_equal(c.window, 0);
+    assert_true(c.qkv_bias && !c.out_bias);
+}
+
+static void test_arch_config_read__several_ends_and_windows_by_layer(void **state) {
+    (void)state;
+    ArchConfig c = read_config("{\"model_type\": \"llama\", \"eos_token_id\": [7, 9], "
+                               "\"bos_token_id\": null}");
+    assert_int_equal(c.eos_id, 7);
+    assert_int_equal(c.bos_id, -1);
+    c = read_config(
+        "{\"model_type\": \"qwen2\", \"num_hidden_layers\": 3, "
+        "\"use_sliding_window\": true, \"sliding_window\": 8, \"max_window_layers\": 2}");
+    assert_int_equal(c.window, 8);
+    assert_int_equal(c.window_from, 2);
+    c = read_config("{\"model_type\": \"qwen2\", \"num_hidden_layers\": 3, "
+                    "\"use_sliding_window\": true, \"sliding_window\": 8, \"layer_types\": "
+                    "[\"full_attention\", \"sliding_attention\", \"sliding_attention\"]}");
+    assert_int_equal(c.window_from, 1);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_arch_rope_frequencies__are_those_of_transformers),
+        cmocka_unit_test(test_arch_config_read__versions_4_and_5_mean_the_same),
+        cmocka_unit_test(test_arch_config_read__missing_keys_are_the_familys_defaults),
+        cmocka_unit_test(test_arch_config_read__several_ends_and_windows_by_layer),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
