@@ -10,6 +10,7 @@
 
 #include <math.h>
 #include <string.h>
+#include <sys/stat.h>
 
 /* ---- what the program tells ---------------------------------------------------------------- */
 
@@ -93,12 +94,17 @@ static Status rewind_logs(Run *r, const Json *offsets) {
     return open_samples(r, json_is(samples, JSON_KIND_INT) ? json_int(samples) : 0);
 }
 
+/* The same folder, however it is written. */
+static bool is_same_folder(const char *a, const char *b) {
+    struct stat x, y;
+    return stat(a, &x) == 0 && stat(b, &y) == 0 && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
+}
+
 static bool is_own_checkpoint(const Run *r, const char *path) {
-    char *folder = file_folder(path);
-    char *own = file_join(r->folder, "checkpoints");
-    bool same = str_equal(folder, own);
+    char *parent = str_format("%s/..", path), *own = file_join(r->folder, "checkpoints");
+    bool same = is_same_folder(parent, own);
     mem_free(own);
-    mem_free(folder);
+    mem_free(parent);
     return same;
 }
 

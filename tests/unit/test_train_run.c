@@ -388,6 +388,23 @@ static void test_train_run__resume_from_a_path_branches(void **state) {
     scratch_free(other);
 }
 
+/* Back to an earlier checkpoint of its own: what was later steps aside, rows are not logged twice.
+ */
+static void test_train_run__resume_from_its_own_earlier_checkpoint(void **state) {
+    (void)state;
+    char *folder = scratch_new();
+    Toy a = {.stop_in_eval = -1, .stop_at = 8}, b = {.stop_in_eval = -1};
+    assert_int_equal(run_in(&a, folder, NULL, NULL, NULL), ERR_STOPPED);
+    char *arg = str_format("--resume=%s/./checkpoints/step-3/", folder);
+    assert_int_equal(run_in(&b, folder, arg, NULL, NULL), OK);
+    assert_int_equal(count_rows(folder, "learning_rate"), 10);
+    assert_true(there_is(folder, "old-1/step-6"));
+    assert_true(there_is(folder, "checkpoints/step-6")); /* made again */
+    mem_free(arg);
+    mem_free(b.wrote);
+    scratch_free(folder);
+}
+
 static void test_train_run__digest_follows_contents_not_places(void **state) {
     (void)state;
     char *a = scratch_new(), *b = scratch_new(), x[65], y[65];
@@ -429,6 +446,7 @@ int main(void) {
         cmocka_unit_test(test_train_run__bad_numbers_stop_it_and_leave_the_checkpoint),
         cmocka_unit_test(test_train_run__folder_has_one_owner),
         cmocka_unit_test(test_train_run__resume_from_a_path_branches),
+        cmocka_unit_test(test_train_run__resume_from_its_own_earlier_checkpoint),
         cmocka_unit_test(test_train_run__digest_follows_contents_not_places),
     };
     return cmocka_run_group_tests_name("train_run", tests, quiet, NULL);
