@@ -43,6 +43,11 @@ static const RopeCase ropes[] = {
      1.0,
      {1.0, 0.079403013, 0.00470075384, 0.000911583134, 0.000176776681, 3.42810235e-05,
       6.64786967e-06, 1.28917316e-06}},
+    {LLAMA ", \"rope_parameters\": {\"rope_type\": \"llama3\", \"rope_theta\": 10000.0, "
+           "\"factor\": 8.0, \"low_freq_factor\": 1.0, \"high_freq_factor\": 4.0, "
+           "\"original_max_position_embeddings\": 48}}", /* a wave of 62.8 is just too long */
+     1.0,
+     {1.0, 0.170112297, 0.0125, 0.00395284733, 0.00125, 0.000395284733, 0.000125, 3.95284733e-05}},
     {LLAMA ", \"rope_scaling\": {\"rope_type\": \"yarn\", \"factor\": 4.0, "
            "\"original_max_position_embeddings\": 128}}",
      1.138629436111989,
