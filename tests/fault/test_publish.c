@@ -30,8 +30,11 @@ static bool hit(const char *name) {
     bool now = ++plan.calls == plan.at || (plan.sticky && plan.calls > plan.at && plan.at > 0);
     if (now && plan.fault == FAULT_KILL_BEFORE) raise(SIGKILL);
     if (!now || plan.fault != FAULT_ERROR) return false;
-    /* What cannot be removed is a matter for later; everything else makes the saving fail. */
-    if (strcmp(name, "unlink") != 0 && strcmp(name, "rmdir") != 0) plan.must_tell = true;
+    /* What cannot be removed is a matter for later, and a file system may have no reservation;
+     * everything else makes the saving fail. */
+    bool harmless = strcmp(name, "unlink") == 0 || strcmp(name, "rmdir") == 0 ||
+                    (strcmp(name, "allocate") == 0 && plan.error == EOPNOTSUPP);
+    if (!harmless) plan.must_tell = true;
     errno = plan.error;
     return true;
 }

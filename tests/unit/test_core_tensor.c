@@ -178,14 +178,15 @@ static void test_rows__checks_every_invariant(void **state) {
     assert_int_equal(rows_count_targets(&r), 2);
     struct {
         int32_t *place, wrong;
-    } faults[] = {{&ids[0], -1},    {&ids[4], 10},  {&positions[3], 3}, {&targets[1], 4},
-                  {&targets[2], 4}, {&start[1], 0}, {&start[2], 4},     {&start[0], 1}};
+    } faults[] = {{&ids[0], -1},     {&ids[4], 10},  {&positions[3], 3}, {&targets[1], 4},
+                  {&targets[2], 10}, {&start[1], 0}, {&start[2], 4},     {&start[0], 1}};
     for (size_t i = 0; i < sizeof faults / sizeof faults[0]; i++) {
         int32_t right = *faults[i].place;
         *faults[i].place = faults[i].wrong;
         assert_true(scratch_aborts(check_rows_of, &r));
         *faults[i].place = right;
     }
+    targets[2] = 9; /* a last row may ask about a token that is no input */
     rows_check(&r, 10);
     int32_t with_empty[] = {0, 3, 3, 5};
     Rows empty = r;
