@@ -256,7 +256,9 @@ static Status keep_sample(void *ctx, const char *query, const char *response, do
 /* TRL's sample tables: a batch of evaluation prompts (of training prompts where there are none). */
 static Status write_samples(PpoProgram *p) {
     PpoEval ignored;
-    PpoSampleSink sink = {.on_sample = keep_sample, .ctx = p, .max_samples = 8};
+    PpoSampleSink sink = {.on_sample = keep_sample,
+                          .ctx = p,
+                          .max_samples = p->cfg->training.per_device_eval_batch_size};
     return ppo_evaluate(&ignored, &p->trainer, p->eval ? p->eval : p->train, sink.max_samples,
                         &sink);
 }

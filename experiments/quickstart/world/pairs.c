@@ -3,41 +3,13 @@
 #include "core/io/jsonl.h"
 #include "core/log.h"
 #include "core/mem.h"
-#include "judge.h"
+#include "samples.h"
 
 #include <string.h>
-
-typedef struct Sample {
-    char *prompt, *text;
-    int points;
-} Sample;
 
 typedef struct Candidate {
     int64_t better, worse;
 } Candidate;
-
-static Status read_samples(Sample **out, int64_t *n, const char *path) {
-    Jsonl *in = NULL;
-    TRY(jsonl_open(&in, path));
-    *n = jsonl_rows(in);
-    Sample *samples = mem_zalloc((size_t)*n + 1, sizeof *samples);
-    Status st = OK;
-    for (int64_t i = 0; i < *n && st == OK; i++) {
-        Json *row = NULL;
-        const char *prompt, *text;
-        st = jsonl_parse(&row, in, i);
-        if (st == OK) st = json_want_str(&prompt, row, "prompt", path);
-        if (st == OK) st = json_want_str(&text, row, "completion", path);
-        if (st == OK) {
-            Verdict v = judge(prompt, text);
-            samples[i] = (Sample){mem_strdup(prompt), mem_strdup(text), verdict_points(&v)};
-        }
-        json_free(row);
-    }
-    jsonl_close(in);
-    *out = samples;
-    return st;
-}
 
 /* -1, 0, 1: the better one is shorter, as long, longer. */
 static int length_sign(const Sample *s, Candidate c) {
@@ -56,6 +28,10 @@ static Status write_pair(JsonlWriter *w, const Sample *s, Candidate c, bool flip
     return st;
 }
 
+static int points(const Sample *s, int64_t i) {
+    return verdict_points(&s[i].verdict);
+}
+
 /* All pairs of neighbours of one prompt with different points, each sample used at most twice. */
 static Candidate *find_candidates(const Sample *s, int64_t n, int64_t *count) {
     Candidate *found = mem_zalloc((size_t)n * 2 + 1, sizeof *found);
@@ -66,9 +42,9 @@ static Candidate *find_candidates(const Sample *s, int64_t n, int64_t *count) {
         for (int64_t step = 1; step <= 2; step++)
             for (int64_t i = first; i + step < end; i++) {
                 int64_t j = i + step;
-                if (s[i].points == s[j].points) continue;
+                if (points(s, i) == points(s, j)) continue;
                 found[(*count)++] =
-                    s[i].points > s[j].points ? (Candidate){i, j} : (Candidate){j, i};
+                    points(s, i) > points(s, j) ? (Candidate){i, j} : (Candidate){j, i};
             }
     }
     return found;
@@ -76,16 +52,16 @@ static Candidate *find_candidates(const Sample *s, int64_t n, int64_t *count) {
 
 Status pairs_write(const PairOptions *o) {
     if (!o->samples) return status_fail(ERR_USAGE, "storyworld pairs: --samples is needed");
-    Sample *s = NULL;
+    Samples all = {0};
     JsonlWriter *w = NULL;
     Candidate *found = NULL;
-    int64_t n = 0, count = 0, written = 0, longer = 0, shorter = 0, most = 0;
+    int64_t count = 0, written = 0, longer = 0, shorter = 0, most = 0;
     Status st = OK;
-    TRY_GOTO(read_samples(&s, &n, o->samples), st, out);
+    TRY_GOTO(samples_read(&all, o->samples), st, out);
     TRY_GOTO(jsonl_writer_open(&w, o->output, 0), st, out);
-    found = find_candidates(s, n, &count);
+    found = find_candidates(all.items, all.n, &count);
     for (int64_t i = 0; i < count; i++) {
-        int sign = length_sign(s, found[i]);
+        int sign = length_sign(all.items, found[i]);
         longer += sign > 0;
         shorter += sign < 0;
     }
@@ -93,23 +69,19 @@ Status pairs_write(const PairOptions *o) {
     longer = shorter = 0;
     for (int64_t i = 0; i < count && written < o->n && st == OK; i++) {
         Candidate c = found[rng_permute(o->seed, RNG_WORLD, 2, (uint64_t)count, (uint64_t)i)];
-        int sign = length_sign(s, c);
+        int sign = length_sign(all.items, c);
         if ((sign > 0 && longer >= most) || (sign < 0 && shorter >= most)) continue;
         longer += sign > 0;
         shorter += sign < 0;
         RngStream rng = rng_stream(o->seed, RNG_WORLD, (uint64_t)(1000000 + written));
         double chance = o->shuffle_labels ? 0.5 : o->flip;
-        st = write_pair(w, s, c, rng_next_uniform(&rng) < chance);
+        st = write_pair(w, all.items, c, rng_next_uniform(&rng) < chance);
         written++;
     }
     if (st == OK) st = jsonl_sync(w);
     log_info("%lld pairs of %lld candidates", (long long)written, (long long)count);
 out:
-    for (int64_t i = 0; s && i < n; i++) {
-        mem_free(s[i].prompt);
-        mem_free(s[i].text);
-    }
-    mem_free(s);
+    samples_free(&all);
     mem_free(found);
     jsonl_writer_close(w);
     return st;

@@ -14,6 +14,7 @@
 #include "core/mem.h"
 #include "judge.h"
 #include "pairs.h"
+#include "result.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,7 +26,43 @@ typedef struct Arguments {
     double flip;
     bool held_out, shuffle_labels;
     const char *samples, *output;
+    ResultOptions result;
 } Arguments;
+
+/* "NAME=FILE" as a set of samples. The name is cut out of the argument itself. */
+static Status add_set(ResultOptions *r, char *text, bool is_best) {
+    char *equals = strchr(text, '=');
+    if (!equals) return status_fail(ERR_USAGE, "storyworld: `%s` is not NAME=FILE", text);
+    if (r->n_sets == RESULT_MAX_SETS) return status_fail(ERR_USAGE, "storyworld: too many sets");
+    *equals = '\0';
+    r->sets[r->n_sets++] =
+        (ResultSet){.name = text, .path = equals + 1, .scores = is_best ? "" : NULL};
+    return OK;
+}
+
+/* Options of `result`; false when it is none of them. */
+static bool parse_result(ResultOptions *r, const char *name, char *value, Status *st) {
+    if (str_equal(name, "--set"))
+        *st = add_set(r, value, false);
+    else if (str_equal(name, "--best-set"))
+        *st = add_set(r, value, true);
+    else if (str_equal(name, "--best-of"))
+        r->best_of = atoi(value);
+    else if (str_equal(name, "--reward-run"))
+        r->reward_run = value;
+    else if (str_equal(name, "--ppo-run"))
+        r->ppo_run = value;
+    else if (str_equal(name, "--train-pairs"))
+        r->train_pairs = value;
+    else if (str_equal(name, "--clean-pairs"))
+        r->clean_pairs = value;
+    else if (str_equal(name, "--scores")) {
+        for (int i = 0; i < r->n_sets; i++)
+            if (r->sets[i].scores) r->sets[i].scores = value;
+    } else
+        return false;
+    return true;
+}
 
 /* Demonstrators miss an asked fact, or lose the thread, this often. */
 #define MISS 0.2
@@ -44,8 +81,11 @@ static Status parse_arguments(Arguments *a, int argc, char **argv) {
             continue;
         }
         if (i + 1 == argc) return status_fail(ERR_USAGE, "storyworld: %s needs a value", name);
-        const char *value = argv[++i];
-        if (str_equal(name, "--n"))
+        char *value = argv[++i];
+        Status st = OK;
+        if (parse_result(&a->result, name, value, &st))
+            TRY(st);
+        else if (str_equal(name, "--n"))
             a->n = atoll(value);
         else if (str_equal(name, "--seed"))
             a->seed = (uint64_t)atoll(value);
