@@ -11,16 +11,21 @@
 #include <immintrin.h>
 #endif
 
-double bench_now(void) {
+static double seconds_of(clockid_t clock) {
     struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
+    clock_gettime(clock, &t);
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
+double bench_now(void) {
+    return seconds_of(CLOCK_MONOTONIC);
+}
+
 static double timed(void (*run)(void *), void *ctx) {
-    double start = bench_now();
+    clockid_t clock = omp_get_max_threads() == 1 ? CLOCK_PROCESS_CPUTIME_ID : CLOCK_MONOTONIC;
+    double start = seconds_of(clock);
     run(ctx);
-    return bench_now() - start;
+    return seconds_of(clock) - start;
 }
 
 void bench_interleaved(double *best_a, double *best_b, void (*a)(void *), void (*b)(void *),
@@ -51,9 +56,7 @@ static double busy_seconds(void) {
 
 double bench_other_cpu(void) {
     static double last_busy, last_own, last_time;
-    struct timespec own_time;
-    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &own_time);
-    double own = (double)own_time.tv_sec + 1e-9 * (double)own_time.tv_nsec;
+    double own = seconds_of(CLOCK_PROCESS_CPUTIME_ID);
     double busy = busy_seconds(), now = bench_now();
     double others = (busy - last_busy) - (own - last_own), elapsed = now - last_time;
     last_busy = busy, last_own = own, last_time = now;
@@ -62,28 +65,34 @@ double bench_other_cpu(void) {
 }
 
 #if defined(__x86_64__)
-__attribute__((target("avx2,fma"))) static void fma_loop(int64_t n, float *sink) {
+__attribute__((target("avx2,fma"), noinline)) static void fma_loop(int64_t n,
+                                                                   volatile float *sink) {
     __m256 x = _mm256_set1_ps(0.999F), y = _mm256_set1_ps(0.001F), sum[12];
     for (int i = 0; i < 12; i++) sum[i] = _mm256_set1_ps((float)i);
     for (int64_t k = 0; k < n; k++)
+#pragma GCC unroll 12
         for (int i = 0; i < 12; i++) sum[i] = _mm256_fmadd_ps(sum[i], x, y);
     for (int i = 1; i < 12; i++) sum[0] = _mm256_add_ps(sum[0], sum[i]);
-    _mm256_storeu_ps(sink, sum[0]);
+    *sink = _mm256_cvtss_f32(sum[0]);
+}
+
+/* On every thread; ctx: const int64_t *, how many turns. */
+static void fma_all(void *ctx) {
+    const int64_t *n = ctx;
+#pragma omp parallel
+    {
+        float sink;
+        fma_loop(*n, &sink);
+    }
 }
 
 double bench_fma_peak(void) {
     if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma")) return 0;
-    const int64_t n = 4000000;
+    int64_t n = 4000000;
     double best = 1e30;
     int threads = omp_get_max_threads();
-    for (int turn = 0; turn < 5; turn++) {
-        double start = bench_now();
-#pragma omp parallel
-        {
-            float sink[8];
-            fma_loop(n, sink);
-        }
-        double t = bench_now() - start;
+    for (int turn = 0; turn < 9; turn++) {
+        double t = timed(fma_all, &n);
         if (t < best) best = t;
     }
     return 1e-9 * 12 * 16 * (double)n * threads / best;

@@ -9,8 +9,9 @@
 double bench_now(void); /* seconds */
 
 /* Two things timed in turn, so that a disturbed moment hits both: a, b, a, b, ... for about
- * `seconds` (at least 3 times each). best_a, best_b: the shortest runs, in seconds. b may be NULL.
- */
+ * `seconds` (at least 3 times each). best_a, best_b: the shortest runs, in seconds: of the clock,
+ * or, when only one OpenMP thread is used, of the process's CPU time, which other processes disturb
+ * less. b may be NULL. */
 void bench_interleaved(double *best_a, double *best_b, void (*a)(void *), void (*b)(void *),
                        void *ctx, double seconds);
 

@@ -90,23 +90,35 @@ typedef struct TileOut {
     bool add; /* to what is in c */
 } TileOut;
 
-/* One row of one panel's sums, through memory where the panel is cut. */
-INLINE void tile_store_row(const TileOut *out, int64_t row, int64_t col, const Wide sums[WIDES]) {
-    float *c = out->c + row * out->c_stride + col;
-    int64_t n = out->cols - col < PANEL_COLS ? out->cols - col : PANEL_COLS;
-    float whole[PANEL_COLS], bias[PANEL_COLS] = {0}, old[PANEL_COLS] = {0};
-    bool cut = n < PANEL_COLS;
-    const float *b = out->bias ? out->bias + col : NULL, *o = c;
-    if (cut && b) b = memcpy(bias, b, (size_t)n * sizeof *b);
-    if (cut && out->add) o = memcpy(old, c, (size_t)n * sizeof *c);
-    float *to = cut ? whole : c;
-    for (int w = 0; w < WIDES; w++) {
-        Wide v = sums[w] * wide_all(out->alpha);
-        if (b) v += wide_load(b + w * WIDE);
-        if (out->add) v = wide_load(o + w * WIDE) + v;
-        wide_store(to + w * WIDE, v);
+/* Whole panels, straight from the registers. */
+INLINE void tile_store_whole(int rows, int wides, const TileOut *out, Wide sum[][TILE_MAX_WIDES]) {
+    const TileOut to = *out;
+    const Wide alpha = wide_all(to.alpha);
+#pragma GCC unroll 24
+    for (int r = 0; r < rows; r++) {
+        float *c = to.c + r * to.c_stride;
+#pragma GCC unroll 8
+        for (int w = 0; w < wides; w++) {
+            Wide v = sum[r][w] * alpha;
+            if (to.bias) v += wide_load(to.bias + w * WIDE);
+            if (to.add) v = wide_load(c + w * WIDE) + v;
+            wide_store(c + w * WIDE, v);
+        }
     }
-    if (cut) memcpy(c, whole, (size_t)n * sizeof *c);
+}
+
+/* Any number of rows and columns, through memory. The same operations on each element. */
+static void __attribute__((noinline, unused))
+tile_store_cut(const TileOut *out, const float *sums, int64_t sums_stride) {
+    for (int64_t r = 0; r < out->rows; r++) {
+        float *c = out->c + r * out->c_stride;
+        int64_t n = out->cols < sums_stride ? out->cols : sums_stride;
+        for (int64_t j = 0; j < n; j++) {
+            float v = sums[r * sums_stride + j] * out->alpha;
+            if (out->bias) v += out->bias[j];
+            c[j] = out->add ? c[j] + v : v;
+        }
+    }
 }
 
 /* How a and b lie: element k of row r at a[r * a_row + k * a_k]; 16 columns of inner index k of
@@ -143,12 +155,16 @@ INLINE void tile(int rows, int panels, TileIn in, const TileOut *out) {
             for (int w = 0; w < wides; w++) sum[r][w] = wide_fma(ak, bk[w], sum[r][w]);
         }
     }
-#pragma GCC unroll 24
-    for (int r = 0; r < rows; r++) {
-        if (r >= out->rows) break;
-#pragma GCC unroll 4
-        for (int p = 0; p < panels; p++) tile_store_row(out, r, p * PANEL_COLS, sum[r] + p * WIDES);
+    if (out->rows >= rows && out->cols >= panels * PANEL_COLS) {
+        tile_store_whole(rows, wides, out, sum);
+        return;
     }
+    float sums[TILE_MAX_ROWS * TILE_MAX_WIDES * WIDE];
+#pragma GCC unroll 24
+    for (int r = 0; r < rows; r++)
+#pragma GCC unroll 8
+        for (int w = 0; w < wides; w++) wide_store(sums + (r * wides + w) * WIDE, sum[r][w]);
+    tile_store_cut(out, sums, panels * PANEL_COLS);
 }
 
 #endif

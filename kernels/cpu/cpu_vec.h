@@ -65,15 +65,23 @@ INLINE void vec_store_n(float *p, Vec v, int64_t n) {
         vec_store_part(p, v, n);
 }
 
-/* a * b + c, rounded once. */
+/* a * b + c, rounded once. Where that is no instruction, eight calls of the C library, not inlined.
+ */
+#if defined(__FMA__)
 INLINE Vec vec_fma(Vec a, Vec b, Vec c) {
-#ifdef __FMA__
     return _mm256_fmadd_ps(a, b, c);
-#else
+}
+#elif defined(__FP_FAST_FMAF)
+INLINE Vec vec_fma(Vec a, Vec b, Vec c) {
     for (int i = 0; i < VEC; i++) c[i] = __builtin_fmaf(a[i], b[i], c[i]);
     return c;
-#endif
 }
+#else
+static Vec __attribute__((noinline, unused)) vec_fma(Vec a, Vec b, Vec c) {
+    for (int i = 0; i < VEC; i++) c[i] = fmaf(a[i], b[i], c[i]);
+    return c;
+}
+#endif
 
 INLINE Vec vec_sqrt(Vec a) {
 #ifdef __AVX2__
