@@ -209,8 +209,10 @@ static JValue change_case(JinjaRun *r, const JString *s, CaseStyle style) {
         Str changed = {0};
         if (upper && c == 0xDF)
             str_append(&changed, style == CASE_UPPER ? "SS" : "Ss");
+        else if (upper)
+            str_append_utf8(&changed, unicode_upper(c));
         else
-            str_append_utf8(&changed, upper ? unicode_upper(c) : unicode_lower(c));
+            unicode_append_lower(&changed, c);
         tagged_append(&out, changed.data, changed.len, s->tags == NULL ? s->tag : s->tags[at]);
         str_free(&changed);
         if (style == CASE_CAPITAL) first = false;

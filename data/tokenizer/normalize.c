@@ -133,11 +133,10 @@ static void apply_form(UnicodeForm form, Str *chunk, Tagged *out, const Tagged *
     }
 }
 
-static void append_char(Tagged *out, uint32_t c, uint8_t tag) {
-    Str s = {0};
-    str_append_utf8(&s, c);
-    tagged_append(out, s.data, s.len, tag);
-    str_free(&s);
+static void append_lower(Str *chunk, Tagged *out, uint32_t c, uint8_t tag) {
+    str_clear(chunk);
+    unicode_append_lower(chunk, c);
+    tagged_append(out, chunk->data, chunk->len, tag);
 }
 
 static bool is_chinese(uint32_t c) {
@@ -151,16 +150,18 @@ static bool is_chinese(uint32_t c) {
 }
 
 /* One character of the steps that look at characters one by one. */
-static void apply_to_char(NormalizeKind kind, Tagged *out, const Tagged *in, size_t at, size_t k,
-                          uint32_t c) {
+static void apply_to_char(NormalizeKind kind, Str *chunk, Tagged *out, const Tagged *in, size_t at,
+                          size_t k, uint32_t c) {
     uint8_t tag = tagged_at(in, at);
     switch (kind) {
     case NORMALIZE_LOWERCASE:
-        append_char(out, unicode_lower(c), tag);
+        append_lower(chunk, out, c, tag);
         return;
     case NORMALIZE_STRIP_ACCENTS:
-    case NORMALIZE_BERT_ACCENTS:
         if (!unicode_is_mark(c)) tagged_copy(out, in, at, k);
+        return;
+    case NORMALIZE_BERT_ACCENTS:
+        if (!unicode_is_thin_mark(c)) tagged_copy(out, in, at, k);
         return;
     case NORMALIZE_CLEAN:
         if (unicode_is_space(c))
@@ -178,11 +179,11 @@ static void apply_to_char(NormalizeKind kind, Tagged *out, const Tagged *in, siz
     }
 }
 
-static void apply_by_char(NormalizeKind kind, Tagged *out, const Tagged *in) {
+static void apply_by_char(NormalizeKind kind, Str *chunk, Tagged *out, const Tagged *in) {
     size_t k;
     for (size_t at = 0; at < in->text.len; at += k) {
         uint32_t c = unicode_decode(in->text.data + at, in->text.len - at, &k);
-        apply_to_char(kind, out, in, at, k, c);
+        apply_to_char(kind, chunk, out, in, at, k, c);
     }
 }
 
@@ -198,28 +199,39 @@ static bool find_literal(const char *p, size_t n, size_t from, const char *what,
     return false;
 }
 
-static Status apply_replace(const NormalizeStep *s, RegexScratch *rw, Tagged *out,
+static void replace_literal(const NormalizeStep *s, Tagged *out, const Tagged *in) {
+    const char *p = in->text.data;
+    size_t n = in->text.len, at = 0, start = 0, from_n = strlen(s->from), to_n = strlen(s->to);
+    while (find_literal(p, n, at, s->from, from_n, &start)) {
+        tagged_copy(out, in, at, start - at);
+        tagged_append(out, s->to, to_n, tagged_over(in, start, from_n));
+        at = start + from_n;
+    }
+    tagged_copy(out, in, at, n - at);
+}
+
+/* An empty match is replaced too, unless it stands right behind the match before. */
+static Status replace_regex(const NormalizeStep *s, RegexScratch *rw, Tagged *out,
                             const Tagged *in) {
     const char *p = in->text.data;
-    size_t n = in->text.len, at = 0, from_n = s->from == NULL ? 0 : strlen(s->from);
-    size_t to_n = strlen(s->to), search = 0;
-    while (search < n) {
-        size_t start = n, end = n;
-        bool found = false;
-        if (s->regex != NULL) {
-            TRY(regex_find(s->regex, rw, p, n, search, &found, &start, &end));
-            if (found && end == start) { /* an empty match changes nothing but the place */
-                search = end < n ? end + unicode_length((unsigned char)p[end]) : n;
-                continue;
-            }
-        } else {
-            found = find_literal(p, n, search, s->from, from_n, &start);
-            end = start + from_n;
-        }
+    size_t n = in->text.len, at = 0, search = 0, to_n = strlen(s->to);
+    bool before = false;
+    while (search <= n) {
+        bool found;
+        size_t start, end;
+        TRY(regex_find(s->regex, rw, p, n, search, &found, &start, &end));
         if (!found) break;
-        tagged_copy(out, in, at, start - at);
-        tagged_append(out, s->to, to_n, tagged_over(in, start, end - start));
-        at = search = end;
+        bool empty = end == start;
+        if (!(empty && before && start == at)) {
+            tagged_copy(out, in, at, start - at);
+            uint8_t tag = empty ? tagged_at(in, start < n ? start : n - 1)
+                                : tagged_over(in, start, end - start);
+            tagged_append(out, s->to, to_n, tag);
+            at = end;
+            before = true;
+        }
+        size_t step = end < n ? unicode_length((unsigned char)p[end]) : 1;
+        search = empty ? end + step : end;
     }
     tagged_copy(out, in, at, n - at);
     return OK;
@@ -257,7 +269,9 @@ static Status apply_step(const NormalizeStep *s, NormalizeScratch *w, RegexScrat
         tagged_copy(out, in, 0, in->text.len);
         return OK;
     case NORMALIZE_REPLACE:
-        return apply_replace(s, rw, out, in);
+        if (s->regex != NULL) return replace_regex(s, rw, out, in);
+        replace_literal(s, out, in);
+        return OK;
     case NORMALIZE_STRIP:
         apply_strip(s, out, in);
         return OK;
@@ -269,7 +283,7 @@ static Status apply_step(const NormalizeStep *s, NormalizeScratch *w, RegexScrat
     case NORMALIZE_CLEAN:
     case NORMALIZE_CHINESE:
     case NORMALIZE_BERT_ACCENTS:
-        apply_by_char(s->kind, out, in);
+        apply_by_char(s->kind, &w->chunk, out, in);
         return OK;
     }
     FAIL("normalizer %d", (int)s->kind);

@@ -97,7 +97,9 @@ static Status read_simple(Pretokenizer *out, const char *type, const Json *secti
         step = (PretokenizeStep){.kind = PRETOKENIZE_PUNCTUATION, .behavior = SPLIT_ISOLATED};
         pretokenizer_add(out, step);
     } else if (str_equal(type, "Whitespace")) {
-        static const char pattern[] = "\\w+|[^\\w\\s]+";
+        /* Rust's \w, which is not Oniguruma's */
+        static const char pattern[] = "[\\p{L}\\p{M}\\p{Nd}\\p{Nl}\\p{Pc}\\x{200C}\\x{200D}]+|"
+                                      "[^\\p{L}\\p{M}\\p{Nd}\\p{Nl}\\p{Pc}\\x{200C}\\x{200D}\\s]+";
         step = (PretokenizeStep){.kind = PRETOKENIZE_SPLIT, .invert = true};
         TRY(regex_open(&step.regex, pattern, sizeof pattern - 1, where));
         pretokenizer_add(out, step);

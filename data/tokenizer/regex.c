@@ -19,11 +19,11 @@ struct Regex {
 };
 
 /* ---- from one dialect to the other ----
- * Oniguruma's \s is White_Space (PCRE2 adds U+180E), its \w holds marks, [ opens a class inside a
- * class, && intersects, \h is a hexadecimal digit. */
+ * Oniguruma's \s is White_Space (PCRE2 adds U+180E), its \w holds marks and all numbers, [ opens a
+ * class inside a class, && intersects, \h is a hexadecimal digit. */
 
 #define SPACE_SET "\\p{Z}\\x{9}-\\x{d}\\x{85}"
-#define WORD_SET "\\p{L}\\p{M}\\p{Nd}\\p{Pc}"
+#define WORD_SET "\\p{L}\\p{M}\\p{N}\\p{Pc}"
 
 typedef struct Translator {
     const char *pattern, *where;

@@ -59,7 +59,12 @@ bool unicode_is_punctuation(uint32_t c) {
 }
 
 bool unicode_is_mark(uint32_t c) {
-    return c >= 0x80 && category(c) == UTF8PROC_CATEGORY_MN;
+    utf8proc_category_t k = category(c);
+    return k >= UTF8PROC_CATEGORY_MN && k <= UTF8PROC_CATEGORY_ME;
+}
+
+bool unicode_is_thin_mark(uint32_t c) {
+    return category(c) == UTF8PROC_CATEGORY_MN;
 }
 
 bool unicode_is_control(uint32_t c) {
@@ -72,10 +77,9 @@ bool unicode_is_control(uint32_t c) {
 bool unicode_is_word(uint32_t c) {
     if (c < 0x80) return unicode_is_letter(c) || unicode_is_numeric(c) || c == '_';
     utf8proc_category_t k = category(c);
-    bool mark = k >= UTF8PROC_CATEGORY_MN && k <= UTF8PROC_CATEGORY_ME;
     bool joiner = c == 0x200C || c == 0x200D;
-    return unicode_is_letter(c) || mark || k == UTF8PROC_CATEGORY_ND || k == UTF8PROC_CATEGORY_NL ||
-           k == UTF8PROC_CATEGORY_PC || joiner;
+    return unicode_is_letter(c) || unicode_is_mark(c) || k == UTF8PROC_CATEGORY_ND ||
+           k == UTF8PROC_CATEGORY_NL || k == UTF8PROC_CATEGORY_PC || joiner;
 }
 
 bool unicode_is_upper(uint32_t c) {
@@ -85,6 +89,11 @@ bool unicode_is_upper(uint32_t c) {
 
 uint32_t unicode_lower(uint32_t c) {
     return (uint32_t)utf8proc_tolower((utf8proc_int32_t)c);
+}
+
+void unicode_append_lower(Str *out, uint32_t c) {
+    str_append_utf8(out, c == 0x130 ? 'i' : unicode_lower(c));
+    if (c == 0x130) str_append_utf8(out, 0x307);
 }
 
 uint32_t unicode_upper(uint32_t c) {

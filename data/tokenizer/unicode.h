@@ -19,11 +19,14 @@ bool unicode_is_space(uint32_t c);       /* White_Space */
 bool unicode_is_letter(uint32_t c);      /* L* */
 bool unicode_is_numeric(uint32_t c);     /* N* */
 bool unicode_is_punctuation(uint32_t c); /* P*, or any ASCII sign */
-bool unicode_is_mark(uint32_t c);        /* Mn: what StripAccents removes */
+bool unicode_is_mark(uint32_t c);        /* M* */
+bool unicode_is_thin_mark(uint32_t c);   /* Mn: marks that take no space */
 bool unicode_is_control(uint32_t c);     /* Cc, Cf, Cn, Co, except tab, LF and CR */
 bool unicode_is_word(uint32_t c);        /* \w of Unicode regular expressions */
 bool unicode_is_upper(uint32_t c);       /* Lu or Lt */
 uint32_t unicode_lower(uint32_t c);
+/* The full mapping: U+0130 is the one character that gives two. */
+void unicode_append_lower(Str *out, uint32_t c);
 uint32_t unicode_upper(uint32_t c);
 
 typedef enum UnicodeForm { UNICODE_NFC, UNICODE_NFD, UNICODE_NFKC, UNICODE_NFKD } UnicodeForm;

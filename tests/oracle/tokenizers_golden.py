@@ -148,6 +148,81 @@ def remake_training():
         f.write("\n}\n")
 
 
+NORMALIZERS = [
+    {"type": "NFC"}, {"type": "NFD"}, {"type": "NFKC"}, {"type": "NFKD"}, {"type": "Lowercase"}, {"type": "StripAccents"},
+    {"type": "Strip", "strip_left": True, "strip_right": True}, {"type": "Strip", "strip_left": False, "strip_right": True},
+    {"type": "Prepend", "prepend": "\u2581"}, {"type": "Replace", "pattern": {"String": " "}, "content": "\u2581"},
+    {"type": "Replace", "pattern": {"Regex": "\\s+"}, "content": "_"}, {"type": "Replace", "pattern": {"Regex": "x*"}, "content": "-"},
+    {"type": "BertNormalizer", "clean_text": True, "handle_chinese_chars": True, "strip_accents": None, "lowercase": True},
+    {"type": "BertNormalizer", "clean_text": True, "handle_chinese_chars": False, "strip_accents": None, "lowercase": False},
+    {"type": "Sequence", "normalizers": [{"type": "NFD"}, {"type": "StripAccents"}, {"type": "Lowercase"}]},
+]
+
+BEHAVIORS = ["Removed", "Isolated", "MergedWithPrevious", "MergedWithNext", "Contiguous"]
+PRE_TOKENIZERS = [
+    {"type": "ByteLevel", "add_prefix_space": True, "trim_offsets": True, "use_regex": True},
+    {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": False},
+    {"type": "WhitespaceSplit"}, {"type": "Whitespace"}, {"type": "BertPreTokenizer"},
+    {"type": "Digits", "individual_digits": True}, {"type": "Digits", "individual_digits": False},
+    {"type": "CharDelimiterSplit", "delimiter": "-"},
+    {"type": "Metaspace", "replacement": "\u2581", "prepend_scheme": "always", "split": True},
+    {"type": "Metaspace", "replacement": "\u2581", "prepend_scheme": "never", "split": True},
+    {"type": "Metaspace", "replacement": "\u2581", "prepend_scheme": "first", "split": False},
+    {"type": "Split", "pattern": {"Regex": CL100K}, "behavior": "Isolated", "invert": False},
+    {"type": "Split", "pattern": {"Regex": r"\w+|[^\w\s]+"}, "behavior": "Removed", "invert": True},
+    {"type": "Split", "pattern": {"Regex": r" ?[^(\s|[.,!?])]+"}, "behavior": "Isolated", "invert": False},
+    {"type": "Sequence", "pretokenizers": [{"type": "Punctuation", "behavior": "Contiguous"},
+                                           {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": True},
+                                           {"type": "Digits", "individual_digits": False},
+                                           {"type": "Split", "pattern": {"Regex": "[0-9][0-9][0-9]"}, "behavior": "Isolated", "invert": False}]},
+]
+PRE_TOKENIZERS += [{"type": "Punctuation", "behavior": b} for b in BEHAVIORS]
+PRE_TOKENIZERS += [{"type": "Split", "pattern": {"String": "a"}, "behavior": b, "invert": i} for b in BEHAVIORS for i in (False, True)]
+
+DECODERS = [
+    ({"type": "ByteLevel", "add_prefix_space": True, "trim_offsets": True, "use_regex": True}, ["\u0120a", "\u00e4\u00bd", "\u0142", "b c", "\u00ff", "\u00e4"]),
+    ({"type": "Metaspace", "replacement": "\u2581", "prepend_scheme": "always", "split": True}, ["\u2581a", "b", "\u2581\u2581c"]),
+    ({"type": "Metaspace", "replacement": "\u2581", "prepend_scheme": "never", "split": True}, ["\u2581a", "b", "\u2581c"]),
+    ({"type": "WordPiece", "prefix": "##", "cleanup": True}, ["he", "##llo", "!", "do", "n't", "a", "##b"]),
+    ({"type": "WordPiece", "prefix": "##", "cleanup": False}, ["he", "##llo", "!", "x"]),
+    ({"type": "Sequence", "decoders": [{"type": "Replace", "pattern": {"String": "\u2581"}, "content": " "}, {"type": "ByteFallback"},
+                                       {"type": "Fuse"}, {"type": "Strip", "content": " ", "start": 1, "stop": 0}]},
+     ["\u2581\u2581a", "<0xE4>", "<0xBD>", "<0xA0>", "b", "\u2581d", "<0xE4>", "<0xBD>", "c", "<0xFF>", "<0xzz>", "<0x41>"]),
+    ({"type": "Sequence", "decoders": [{"type": "Strip", "content": "_", "start": 2, "stop": 0}, {"type": "Fuse"}]}, ["___a", "_b", "c_"]),
+    (None, ["a", "b", "\u2581c"]),
+]
+STEP_TEXTS = ["", " ", "Hello, w\u00f6rld!  A\u030angstr\u00f6m a-b--a", "abacada aa 12 345 6789\u0660\u00bd", "\ufb01 \uff21 \u1e9b\u0323 \u4f60\u597d a\u4e16b", "x\u0301\u0302 \u0130stanbul \u00c5\u0301",
+              "tab\tnew\nline \u00a0 nb\u200bz\u0000\ufffd", "\u2581a \u2581 b\u2581", "don't I'LL 'tis x=-1;;{}", " lead and trail  ", "\u0915\u094d\u0937\u093f \u0e01\u0e34\u0e49 \U0001F468\u200d\U0001F469", "aaa", "a", "-a-"]
+
+
+def section(kind, spec):
+    tok = {"version": "1.0", "added_tokens": [], "normalizer": None, "pre_tokenizer": None, "post_processor": None,
+           "decoder": None, "model": {"type": "BPE", "vocab": {"a": 0}, "merges": []}}
+    tok[kind] = spec
+    return Tokenizer.from_str(json.dumps(tok))
+
+
+def remake_steps():
+    """Each normalizer, pre-tokenizer and decoder by itself."""
+    cases = []
+    for spec in NORMALIZERS:
+        step = section("normalizer", spec).normalizer
+        cases.append(dict(kind="normalizer", spec=spec, want=[step.normalize_str(t) for t in STEP_TEXTS]))
+    for spec in PRE_TOKENIZERS:
+        step = section("pre_tokenizer", spec).pre_tokenizer
+        cases.append(dict(kind="pre_tokenizer", spec=spec,
+                          want=[[piece for piece, _ in step.pre_tokenize_str(t)] if t else [] for t in STEP_TEXTS]))
+    for spec, tokens in DECODERS:
+        want = section("decoder", spec).decoder.decode(tokens) if spec else " ".join(tokens)
+        cases.append(dict(kind="decoder", spec=spec, tokens=tokens, want=want))
+    with open(DATA + "/steps.json", "w") as f:
+        f.write("{\n")
+        one_line_each("texts", STEP_TEXTS, f)
+        f.write(",\n")
+        one_line_each("cases", cases, f)
+        f.write("\n}\n")
+
+
 def live(shared, hone, count):
     """`hone tokenize` parses special tokens and, when asked, adds those of the tokenizer."""
     texts = strings(count, seed=11)
@@ -174,3 +249,4 @@ if __name__ == "__main__":
         sys.exit(live(sys.argv[1], sys.argv[3], int(sys.argv[4]) if len(sys.argv) > 4 else 3000))
     remake(sys.argv[1])
     remake_training()
+    remake_steps()

@@ -13,7 +13,9 @@ static const char model[] =
     "{\"id\":301,\"content\":\"</s>\",\"special\":true,\"normalized\":false},"
     "{\"id\":302,\"content\":\"<|user|>\",\"special\":true,\"normalized\":false,\"lstrip\":true},"
     "{\"id\":303,\"content\":\"<think>\",\"special\":false,\"normalized\":false},"
-    "{\"id\":304,\"content\":\"word\",\"special\":false,\"normalized\":false,\"single_word\":true}]"
+    "{\"id\":304,\"content\":\"word\",\"special\":false,\"normalized\":false,\"single_word\":true},"
+    "{\"id\":305,\"content\":\"[x\",\"special\":true,\"normalized\":false},"
+    "{\"id\":306,\"content\":\"x]\",\"special\":true,\"normalized\":false}]"
     ","
     "\"normalizer\":null,\"pre_tokenizer\":{\"type\":\"ByteLevel\",\"add_prefix_space\":false,"
     "\"use_regex\":true},\"post_processor\":{\"type\":\"TemplateProcessing\",\"single\":[{"
@@ -138,6 +140,17 @@ static void test_segments__a_user_never_writes_a_special_token(void **state) {
     token_ids_free(&ids);
 }
 
+static void test_segments__a_user_hides_no_special_token(void **state) {
+    TokenIds ids = {0};
+    const TokenSegment segments[] = {{"[", 1, 0}, {"x]", 2, SEGMENT_SPECIAL}}; /* not "[x" */
+    assert_int_equal(tokenizer_encode_segments(tok(state), &ids, segments, 2, 0), OK);
+    EXPECT(&ids, '[', 306);
+    token_ids_clear(&ids);
+    assert_int_equal(tokenizer_encode(tok(state), &ids, "[x]", 3, TOKENIZER_PARSE_SPECIAL), OK);
+    EXPECT(&ids, 305, ']');
+    token_ids_free(&ids);
+}
+
 static void test_segments__are_one_text_and_masks_follow_bytes(void **state) {
     TokenIds ids = {.want_mask = true};
     const TokenSegment segments[] = {{"h", 1, SEGMENT_SPECIAL},
@@ -202,7 +215,7 @@ static void test_open__reads_names_and_ends(void **state) {
     assert_string_equal(tokenizer_chat_template(tok(state)), "y");
     assert_string_equal(tokenizer_special_text(tok(state), "eos_token"), "</s>");
     assert_null(tokenizer_special_text(tok(state), "pad_token"));
-    assert_int_equal(tokenizer_vocab_size(tok(state)), 305);
+    assert_int_equal(tokenizer_vocab_size(tok(state)), 307);
     assert_int_equal(tokenizer_id(tok(state), "hi"), 256);
     assert_string_equal(tokenizer_token(tok(state), 257), "\xC4\xA0hi");
     assert_null(tokenizer_token(tok(state), 299));
@@ -257,6 +270,7 @@ int main(void) {
         WITH(test_encode__special_text_is_special_only_when_asked),
         WITH(test_encode__added_tokens_take_their_flags),
         WITH(test_segments__a_user_never_writes_a_special_token),
+        WITH(test_segments__a_user_hides_no_special_token),
         WITH(test_segments__are_one_text_and_masks_follow_bytes),
         WITH(test_encode__refuses_text_that_is_not_utf8),
         WITH(test_decode__skips_special_and_mends_bytes),
