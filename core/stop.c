@@ -32,6 +32,10 @@ bool stop_requested(void) {
     return requested != 0;
 }
 
+int stop_signal(void) {
+    return requested;
+}
+
 void stop_request(void) {
     requested = SIGTERM;
 }

@@ -11,6 +11,7 @@
 
 void stop_install(void);   /* once, first thing in main */
 bool stop_requested(void); /* cheap: one load */
+int stop_signal(void);     /* which signal it was; 0: none */
 void stop_request(void);   /* as if SIGTERM had come; tests */
 void stop_reset(void);     /* tests */
 /* ERR_STOPPED with a line that names the signal; for loops before there is anything to save. */
