@@ -23,9 +23,9 @@
  *     result: judge_ppo/result.json       # the report's own part (train/report/page.h), first seed
  *     next: ["hone chat ${stages.ppo} --compare ${stages.sft}"]
  *
- * Words in ${}: seed; out, the seed's folder; dir, the folder of this file; stages.NAME, the folder
- * of that stage or of an earlier one; a variable. `$${` is a plain `${`. A trainer gets output_dir
- * (its folder) and, unless its overrides give one, seed.
+ * Words in ${}: seed; out, the seed's folder; output_dir; dir, the folder of this file;
+ * stages.NAME, the folder of that stage or of an earlier one; a variable. `$${` is a plain `${`. A
+ * trainer gets output_dir (its folder) and, unless its overrides give one, seed.
  *
  * On the command line: name=, output_dir=, seeds=, VARIABLE=, STAGE.key= (an override). */
 #ifndef HONE_TOOLS_EXPERIMENT_H

@@ -36,7 +36,8 @@ static void add_variable(Str *out, const ExperimentScope *s, const YamlNode *at,
     const YamlNode *value = s->e->variables ? yaml_get(s->e->variables, word) : NULL;
     if (!value) {
         yaml_error(&s->e->errors, at,
-                   "${%s}: no such word; there are seed, out, dir, stages.NAME and the variables",
+                   "${%s}: no such word; there are seed, out, output_dir, dir, stages.NAME and the "
+                   "variables",
                    word);
     } else if (depth == MAX_DEPTH) {
         yaml_error(&s->e->errors, at, "${%s}: variables name one another in a circle", word);
@@ -51,6 +52,8 @@ static void add_word(Str *out, const ExperimentScope *s, const YamlNode *at, con
         str_printf(out, "%lld", (long long)s->seed);
     else if (str_equal(word, "out"))
         add_folder(out, s, word, experiment_seed_folder(s->e, s->seed));
+    else if (str_equal(word, "output_dir"))
+        add_folder(out, s, word, mem_strdup(s->e->output_dir));
     else if (str_equal(word, "dir"))
         add_folder(out, s, word, mem_strdup(s->e->folder));
     else if (str_starts(word, "stages."))

@@ -2,6 +2,7 @@
 
 #include "core/log.h"
 #include "core/progress.h"
+#include "core/stop.h"
 #include "core/str.h"
 
 #include <stdio.h>
@@ -87,9 +88,9 @@ void stage_screen_line(StageScreen *s, const char *line, bool is_progress) {
     copy_cut(s->tail[s->n_tail++ % STAGE_SCREEN_TAIL], sizeof s->tail[0] - 1, line);
     if (str_starts(line, warning)) {
         log_warn("%s", line + sizeof warning - 1);
-    } else if (str_starts(line, error)) {
+    } else if (str_starts(line, error)) { /* that it was stopped is ours to say */
         s->has_error = true;
-        log_error("%s", line + sizeof error - 1);
+        if (!stop_requested()) log_error("%s", line + sizeof error - 1);
     } else if (!s->has_progress) {
         copy_cut(s->note, sizeof s->note - 1, line);
     }

@@ -18,6 +18,10 @@ Status hone_chat_template(int argc, char **argv);
 Status hone_train_tokenizer(int argc, char **argv);
 Status hone_init(int argc, char **argv);
 Status hone_run(int argc, char **argv);
+Status hone_chat(int argc, char **argv);
+Status hone_inspect(int argc, char **argv);
+Status hone_verify(int argc, char **argv);
+Status hone_report(int argc, char **argv);
 Status hone_schema(int argc, char **argv);
 
 #endif
