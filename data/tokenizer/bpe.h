@@ -40,7 +40,8 @@ typedef struct Bpe {
     int32_t direct[BPE_DIRECT];
     int32_t byte_id[256]; /* of <0xHH>; all present when byte_fallback can work */
     bool has_bytes;
-    bool cut_at_space; /* no merge reaches over a U+2581 from its left: pieces may be cut before it */
+    bool cut_at_space; /* no merge reaches over a U+2581 from its left: pieces may be cut before it
+                        */
 } Bpe;
 
 /* Working memory of one encoding thread. Start with {0}. */

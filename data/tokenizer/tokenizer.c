@@ -38,8 +38,8 @@ Status tokenizer_add_token(Tokenizer *t, const char *text, size_t n, AddedToken 
                            const char *where) {
     if (n == 0) return status_fail(ERR_DATA, "%s: the added token %d has no text", where, token.id);
     int32_t known = vocab_find(&t->vocab, text, n);
-    for (size_t i = 0; known >= 0 && i < t->n_added; i++) {
-        if (t->added[i].id == known) return OK; /* the first one counts */
+    if (known >= 0 && known < VOCAB_MAX_ID && (t->is_added[known / 8] >> known % 8 & 1)) {
+        return OK; /* the first one counts */
     }
     token.in_model = known >= 0;
     if (known >= 0) {
@@ -56,6 +56,7 @@ Status tokenizer_add_token(Tokenizer *t, const char *text, size_t n, AddedToken 
         t->added_cap = t->added_cap == 0 ? 32 : t->added_cap * 2;
         t->added = mem_realloc(t->added, t->added_cap, sizeof *t->added);
     }
+    t->is_added[token.id / 8] |= (uint8_t)(1u << token.id % 8);
     t->added[t->n_added++] = token;
     return OK;
 }
@@ -138,6 +139,7 @@ void tokenizer_close(Tokenizer *t) {
     vocab_free(&t->vocab);
     bpe_free(&t->bpe);
     mem_free(t->added);
+    mem_free(t->is_added);
     added_free(&t->added_raw);
     added_free(&t->added_normalized);
     mem_free(t->special);

@@ -38,7 +38,8 @@ void token_ids_free(TokenIds *ids);  /* {0} again, except want_mask */
 /* `path` is one of: the folder of a Hugging Face model (tokenizer.json, else tokenizer.model, else
  * vocab.json + merges.txt; beside it tokenizer_config.json, special_tokens_map.json,
  * generation_config.json, config.json and chat_template.jinja are read where they exist), a file
- * `tokenizer.json`, a file `tokenizer.model`, or the word "bytes" (tokenizer_open_bytes).
+ * `tokenizer.json`, a file `tokenizer.model` (SentencePiece BPE, or tiktoken's lines of ranks as
+ * Llama 3 has them), or the word "bytes" (tokenizer_open_bytes).
  * ERR_INPUT: nothing there, the message says which files were looked for. ERR_DATA: damaged,
  * hostile, or of a kind that is not read, the message says which. */
 Status tokenizer_open(Tokenizer **out, const char *path);
@@ -101,7 +102,8 @@ Status tokenizer_encode_segments(const Tokenizer *t, TokenIds *ids, const TokenS
 #define TOKENIZER_SKIP_SPECIAL 1u /* leave special tokens out */
 
 /* Appends the text of ids[0..n). Always valid UTF-8: bytes that are not become U+FFFD.
- * ERR_DATA for an id outside the vocabulary. */
+ * An id without a token gives nothing: a model's table may have
+ * more rows than the vocabulary. ERR_DATA for an id that no table can have. */
 Status tokenizer_decode(const Tokenizer *t, Str *text, const int32_t *ids, size_t n,
                         unsigned flags);
 

@@ -49,6 +49,7 @@ struct Tokenizer {
 
     AddedToken *added; /* [n_added] */
     size_t n_added, added_cap;
+    uint8_t *is_added; /* [VOCAB_MAX_ID / 8] bits */
     AddedSet added_raw, added_normalized;
     bool *special; /* [vocab.size] */
     bool *hidden;  /* [vocab.size] what the model must not give: special, or unknown to it */

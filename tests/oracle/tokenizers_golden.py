@@ -240,7 +240,7 @@ def live(shared, hone, count):
             bad = [(t, a, ref.full(t)) for t, a in zip(texts, ours) if a != ref.full(t)]
             bad += [("row count", len(ours), len(texts))] if len(ours) != len(texts) else []
             wrong += len(bad)
-            print(name, len(texts), "texts,", len(bad), "wrong", *[ascii(b)[:300] for b in bad[:3]], sep="\n  ")
+            print(name, len(texts), "texts,", len(bad), "wrong", *["\n  " + ascii(b)[:300] for b in bad[:3]])
     return 1 if wrong else 0
 
 

@@ -238,6 +238,26 @@ static void test_export__gives_the_same_tokenizer(void **state) {
     scratch_free(folder);
 }
 
+/* Many threads at once: each gets what one alone gets (a data race shows under TSan). */
+static void test_encode__is_safe_in_threads(void **state) {
+    const Tokenizer *t = tok(state);
+    enum { N = 400 };
+    int wrong = 0;
+#pragma omp parallel for num_threads(4) reduction(+ : wrong)
+    for (int i = 0; i < N; i++) {
+        char text[64];
+        TokenIds ids = {0};
+        Str back = {0};
+        int n = snprintf(text, sizeof text, "hi %d</s> hi%*d", i, 1 + i % 40, i);
+        if (tokenizer_encode(t, &ids, text, (size_t)n, TOKENIZER_PARSE_SPECIAL) != OK) wrong++;
+        if (tokenizer_decode(t, &back, ids.id, ids.n, 0) != OK) wrong++;
+        if (!str_equal(str_text(&back), text)) wrong++;
+        token_ids_free(&ids);
+        str_free(&back);
+    }
+    assert_int_equal(wrong, 0);
+}
+
 static void test_bytes__are_themselves(void **state) {
     (void)state;
     Tokenizer *t = NULL, *again = NULL;
@@ -277,6 +297,7 @@ int main(void) {
         WITH(test_stream__holds_characters_until_they_are_whole),
         WITH(test_open__reads_names_and_ends),
         WITH(test_export__gives_the_same_tokenizer),
+        WITH(test_encode__is_safe_in_threads),
         cmocka_unit_test(test_bytes__are_themselves),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
