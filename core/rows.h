@@ -8,10 +8,10 @@
  *     position   0 1 2 3 4 | 0 1 2 | 0 1 2 3
  *     seq_start  0           5       8        12
  *
- * `target[i]` is the token that row i is asked about, that is ids[i+1] of the same sequence,
+ * `targets[i]` is the token that row i is asked about, that is ids[i+1] of the same sequence,
  * already shifted (a last row may ask about a token that is no input), or ROWS_NO_TARGET where the
- * row carries no loss (prompt, last row of a
- * sequence). Arrays live on the host and belong to whoever built the Rows; a model only reads them.
+ * row carries no loss (prompt, most last rows). Arrays live on the host and belong to whoever built
+ * the Rows; a model only reads them.
  */
 #ifndef HONE_CORE_ROWS_H
 #define HONE_CORE_ROWS_H

@@ -28,8 +28,8 @@ struct H5Writer {
 /* ---- the image callbacks ---- */
 
 /* Plain malloc here: HDF5 turns NULL into an error, while leaving the process from inside it is
- * unsafe. New memory is cleared, so that gaps in the file are zeros and equal contents give equal
- * bytes. */
+ * unsafe. New memory is cleared: HDF5 1.10 was seen to write every byte of its files, and should a
+ * later one leave gaps, equal contents still give equal bytes. */
 static void *image_realloc(void *memory, size_t size, H5FD_file_image_op_t op, void *udata) {
     (void)op;
     Capture *c = udata;

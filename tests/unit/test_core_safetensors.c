@@ -1,6 +1,7 @@
 /* safetensors: published cases, every rule broken once, and files that come back as they were. */
 #include "core/io/json.h"
 #include "core/io/safetensors.h"
+#include "core/sha256.h"
 #include "scratch.h"
 #include "unit.h"
 
@@ -144,6 +145,38 @@ static void test_safetensors_open__refuses_every_truncation(void **state) {
         if (!strstr(status_message(), says)) fail_msg("%zu: %s", n, status_message());
         mem_free(path);
     }
+    str_free(&bytes);
+    scratch_free(folder);
+}
+
+/* Whatever bit is wrong: refused, or read without a step outside (the sanitizers watch). */
+static void test_safetensors_open__survives_every_flipped_bit(void **state) {
+    (void)state;
+    Str bytes = {0};
+    const char *header = "{\"a\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8]},"
+                         "\"__metadata__\":{\"format\":\"pt\"}}";
+    append_u64(&bytes, strlen(header));
+    str_append(&bytes, header);
+    append_u64(&bytes, 7);
+    char *folder = scratch_new();
+    int refused = 0;
+    for (size_t bit = 0; bit < 8 * bytes.len; bit++) {
+        Safetensors *s = NULL;
+        bytes.data[bit / 8] = (char)(bytes.data[bit / 8] ^ 1 << bit % 8);
+        char *path = scratch_file(folder, "x.safetensors", bytes.data, bytes.len);
+        Status st = safetensors_open(&s, path);
+        assert_true(st == OK || st == ERR_DATA);
+        refused += st != OK;
+        for (int64_t i = 0; s && i < safetensors_count(s); i++) {
+            const SafetensorsEntry *e = safetensors_at(s, i);
+            char hex[SHA256_HEX];
+            sha256_hex(hex, e->data, e->bytes);
+        }
+        safetensors_close(s);
+        mem_free(path);
+        bytes.data[bit / 8] = (char)(bytes.data[bit / 8] ^ 1 << bit % 8);
+    }
+    assert_true(refused > 500); /* all but those inside a name, a text or the data */
     str_free(&bytes);
     scratch_free(folder);
 }
@@ -333,6 +366,7 @@ int main(void) {
         cmocka_unit_test(test_safetensors_open__refuses_every_broken_rule),
         cmocka_unit_test(test_safetensors_open__published_cases),
         cmocka_unit_test(test_safetensors_open__refuses_every_truncation),
+        cmocka_unit_test(test_safetensors_open__survives_every_flipped_bit),
         cmocka_unit_test(test_safetensors_open__refuses_a_giant_header),
         cmocka_unit_test(test_safetensors_save__comes_back),
         cmocka_unit_test(test_safetensors_save_in__shards_and_index),

@@ -107,6 +107,20 @@ static void test_file__folders_lists_and_globs(void **state) {
     scratch_free(folder);
 }
 
+static void test_file_real__gives_one_name(void **state) {
+    (void)state;
+    char *folder = scratch_new(), *link = file_join(folder, "link");
+    char *dotted = file_join(folder, "./x/../link"), *x = file_join(folder, "x");
+    assert_int_equal(file_make_folders(x), OK);
+    assert_int_equal(symlink(x, link), 0);
+    expect_text(file_real(dotted), x);
+    expect_text(file_real("/nowhere/./f"), "/nowhere/./f");
+    mem_free(dotted);
+    mem_free(link);
+    mem_free(x);
+    scratch_free(folder);
+}
+
 static void test_file_remove_tree__does_not_follow_links(void **state) {
     (void)state;
     char *folder = scratch_new(), *keep = file_join(folder, "keep"), *go = file_join(folder, "go");
@@ -396,6 +410,7 @@ int main(void) {
         cmocka_unit_test(test_file_read__caps_and_says_why_not),
         cmocka_unit_test(test_file_map__maps_also_what_is_empty),
         cmocka_unit_test(test_file__folders_lists_and_globs),
+        cmocka_unit_test(test_file_real__gives_one_name),
         cmocka_unit_test(test_file_remove_tree__does_not_follow_links),
         cmocka_unit_test(test_sha256__published_answers_on_both_paths),
         cmocka_unit_test(test_sha256__does_not_depend_on_how_it_is_cut),
