@@ -247,9 +247,9 @@ Status run_step_done(Run *r, double epoch) {
 
 /* ---- evaluation ---------------------------------------------------------------------------- */
 
-bool run_eval_due(const Run *r) {
+static bool eval_wanted(const Run *r) {
     const TrainingConfig *t = &r->cfg->training;
-    if (!r->facts.has_eval || r->evaluated_step == r->step || run_stopping(r)) return false;
+    if (!r->facts.has_eval || r->evaluated_step == r->step) return false;
     if (r->step == 0) return t->eval_on_start;
     switch (t->eval_strategy) {
     case STRATEGY_STEPS:
@@ -261,6 +261,10 @@ bool run_eval_due(const Run *r) {
         return false;
     }
     FAIL("strategy %d", (int)t->eval_strategy);
+}
+
+bool run_eval_due(const Run *r) {
+    return eval_wanted(r) && !run_stopping(r);
 }
 
 /* The Trainer adds the prefix when it is missing. */
@@ -445,7 +449,8 @@ static Status load_best(Run *r) {
 }
 
 Status run_end(Run *r) {
-    if (!is_last(r) && run_stopping(r)) {
+    /* A signal in the evaluation behind the last step left it undone. */
+    if (run_stopping(r) && (!is_last(r) || eval_wanted(r))) {
         run_refresh_page(r, "stopped", true);
         return stop_status();
     }
