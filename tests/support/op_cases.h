@@ -137,6 +137,11 @@ static inline void add_matmul_cases(OpCases *all) {
     op_cases_add(all, linear_case("linear, whole blocks", 96, 64, 256, real, false, true, one));
     op_cases_add(all, linear_case("linear, deep", 67, 50, 601, real, false, false, one));
     op_cases_add(all, linear_case("linear, deep, panels", 67, 50, 601, real, true, false, one));
+    /* more outputs, rows, inputs than a block of any sum holds */
+    op_cases_add(all, linear_case("linear, wide, add", 5, 797, 21, real, false, true, add));
+    op_cases_add(all, linear_case("linear, many rows", 401, 9, 11, real, false, true, one));
+    op_cases_add(all, linear_case("linear, deep, add", 7, 20, 790, real, false, true, add));
+    op_cases_add(all, linear_case("linear, deep, add, panels", 7, 20, 790, real, true, true, add));
     op_cases_add(all, linear_case("linear bf16", 17, 50, 39, DTYPE_BF16, false, true, one));
     op_cases_add(all, linear_case("linear bf16, panels", 17, 50, 39, DTYPE_BF16, true, true, one));
     op_cases_add(all, linear_case("linear f16", 9, 31, 20, DTYPE_F16, false, false, one));
