@@ -100,6 +100,8 @@ static void fill_info(Base *b) {
                          .head_dim = c->head_dim,
                          .mlp_width = c->mlp_width,
                          .max_positions = c->max_positions,
+                         .position_limit =
+                             c->spec->position == POSITION_LEARNED ? c->max_positions : 0,
                          .tied = c->tied,
                          .bos_id = c->bos_id,
                          .eos_id = c->eos_id,

@@ -49,6 +49,7 @@ struct Generator {
     Tensor *packed; /* [slots * LINEAR_PARTS] */
     GenRow *rows;   /* [max_batch] */
     int64_t n_running;
+    bool plain_logp; /* of the call at hand */
     GenStage stage;
 };
 
@@ -181,9 +182,13 @@ static void sample(Generator *g, const Flow *f, Tensor h) {
     head_logits(f, g->role.base, logits, h);
     Tensor token = arena_1d(&g->arena, DTYPE_I32, s->n_out);
     Tensor logp = arena_1d(&g->arena, dev_real(g->dev), s->n_out);
+    Tensor lse = arena_1d(&g->arena, dev_real(g->dev), s->n_out);
     op_sample(g->dev, token, logp, logits,
               (SampleArgs){
                   .temperature = s->temperature, .top_p = s->top_p, .top_k = s->top_k, .u = s->u});
+    if (g->plain_logp)
+        op_logp_fwd(g->dev, logp, tensor_none(), lse, tensor_none(), logits, token,
+                    (LogpArgs){.inv_temperature = 1.0});
     dev_download(g->dev, s->token, token);
     dev_download(g->dev, s->real, logp);
     dtype_convert(s->logp, DTYPE_F64, s->real, logp.dtype, (size_t)s->n_out);
@@ -416,6 +421,7 @@ static Status run_all(Generator *g, const GenRequest *requests, int64_t n, const
 
 Status generate(Generator *g, const GenRequest *requests, int64_t n, const GenOptions *opt) {
     TRY(check_requests(g, requests, n));
+    g->plain_logp = opt->plain_logp;
     pack_weights(g, true);
     Status st = run_all(g, requests, n, opt);
     drop_all(g);

@@ -23,7 +23,7 @@ typedef struct GenRequest {
 typedef struct GenResult {
     int32_t *tokens; /* [n] new tokens, the stop token included; owned by the engine until generate
                         returns or the callback ends */
-    double *logp;    /* [n] under the full softmax at the temperature (greedy: at temperature 1) */
+    double *logp;    /* [n] under the full softmax at the temperature (greedy, plain_logp: at 1) */
     int64_t n;
     bool stopped; /* a stop token ended it; false: length */
 } GenResult;
@@ -32,6 +32,7 @@ typedef struct GenOptions {
     uint64_t seed, step;
     const int32_t *stop_ids;
     int n_stop_ids;
+    bool plain_logp; /* log-probs at temperature 1, whatever the requests sample at */
     /* Called when request `index` is finished, in order of finishing; NULL allowed when on_token is
      * set. */
     void (*on_done)(void *ctx, int64_t index, const GenResult *result);
