@@ -73,6 +73,14 @@ static void test_dev__a_failed_open_closes(void **state) {
     assert_string_equal(status_message(), "no power");
 }
 
+#ifdef __SANITIZE_ADDRESS__
+/* The sanitizer's allocator ends the process by itself unless it is told to fail as malloc does. */
+const char *__asan_default_options(void);
+const char *__asan_default_options(void) {
+    return "allocator_may_return_null=1";
+}
+#endif
+
 static void test_dev__memory_is_aligned_and_copied(void **state) {
     (void)state;
     Dev *dev = NULL;
