@@ -138,6 +138,8 @@ INLINE void tile(int rows, int panels, TileIn in, const TileOut *out) {
     Wide sum[TILE_MAX_ROWS][TILE_MAX_WIDES];
     int wides = panels * WIDES;
 #pragma GCC unroll 24
+    for (int r = 0; r < rows; r++) __builtin_prefetch(out->c + r * out->c_stride, 1);
+#pragma GCC unroll 24
     for (int r = 0; r < rows; r++)
 #pragma GCC unroll 8
         for (int w = 0; w < wides; w++) sum[r][w] = wide_all(0.0F);
