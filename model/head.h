@@ -17,10 +17,12 @@ struct Head {
     Weight b; /* [1] real, HEAD_VALUE only */
 };
 
-/* Rows of a chunk: logits stay below HEAD_CHUNK_SIZE elements, rows between these bounds. */
+/* Rows of a chunk: logits stay below HEAD_CHUNK_SIZE elements (64 MiB of float), rows between these
+ * bounds. Each chunk packs the head anew and adds to the whole of its gradient, so few large ones
+ * are faster. */
 #define HEAD_CHUNK_MAX 1024
 #define HEAD_CHUNK_MIN 64
-#define HEAD_CHUNK_SIZE (8 << 20)
+#define HEAD_CHUNK_SIZE (16 << 20)
 
 /* Host staging of one chunk; a pass has one. */
 typedef struct HeadStage {
