@@ -37,8 +37,15 @@ static JValue pick(JinjaRun *r, JValue v, JValue path) {
 
 /* ---- lists ---- */
 
-static JValue map(JinjaRun *r, JValue v, const JArguments *a) {
+/* What Python gives as a generator. */
+static JValue lazy_list(JinjaRun *r) {
     JValue l = j_list(r, JK_LIST);
+    l.as.list->lazy = true;
+    return l;
+}
+
+static JValue map(JinjaRun *r, JValue v, const JArguments *a) {
+    JValue l = lazy_list(r);
     if (!j_truth(v)) return l; /* none too */
     JList *items = j_items(r, v);
     JValue attribute = j_argument(a, JINJA_MAX_ARGUMENTS, "attribute", j_undefined(NULL));
@@ -59,7 +66,7 @@ static JValue map(JinjaRun *r, JValue v, const JArguments *a) {
 
 /* select, reject, selectattr, rejectattr. */
 static JValue choose(JinjaRun *r, JValue v, const JArguments *a, bool by_attribute, bool keep) {
-    JValue l = j_list(r, JK_LIST);
+    JValue l = lazy_list(r);
     if (!j_truth(v)) return l; /* none too */
     JList *items = j_items(r, v);
     size_t skip = by_attribute ? 1 : 0;
@@ -140,7 +147,7 @@ static JValue unique(JinjaRun *r, JValue v, const JArguments *a) {
     bool case_sensitive = j_truth(j_argument(a, 0, "case_sensitive", j_bool(false)));
     JValue attribute = j_argument(a, 1, "attribute", j_none());
     JList *items = j_items(r, v);
-    JValue l = j_list(r, JK_LIST), seen = j_list(r, JK_LIST);
+    JValue l = lazy_list(r), seen = j_list(r, JK_LIST);
     for (size_t i = 0; i < items->n && j_step(r); i++) {
         JValue key = sort_key(r, items->item[i], attribute, case_sensitive);
         if (j_contains(r, seen, key)) continue;
@@ -153,7 +160,7 @@ static JValue unique(JinjaRun *r, JValue v, const JArguments *a) {
 static JValue reverse(JinjaRun *r, JValue v) {
     if (v.kind == JK_STRING) return j_slice(r, v, j_none(), j_none(), j_int(-1));
     JList *items = j_items(r, v);
-    JValue l = j_list(r, JK_LIST);
+    JValue l = lazy_list(r);
     for (size_t i = items->n; i > 0; i--) j_push(r, l.as.list, items->item[i - 1]);
     return l;
 }

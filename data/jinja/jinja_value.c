@@ -254,7 +254,7 @@ bool j_truth(JValue v) {
         return v.as.string->n > 0;
     case JK_LIST:
     case JK_TUPLE:
-        return v.as.list->n > 0;
+        return v.as.list->lazy || v.as.list->n > 0;
     case JK_DICT:
         return v.as.dict->n > 0;
     case JK_NAMESPACE:
@@ -395,7 +395,7 @@ int64_t j_length(JValue v) {
         return (int64_t)j_characters(v.as.string);
     case JK_LIST:
     case JK_TUPLE:
-        return (int64_t)v.as.list->n;
+        return v.as.list->lazy ? -1 : (int64_t)v.as.list->n;
     case JK_DICT:
         return (int64_t)v.as.dict->n;
     default:
@@ -538,6 +538,7 @@ JValue j_slice(JinjaRun *r, JValue a, JValue start, JValue stop, JValue step) {
     int64_t from, by, count, n = j_length(a);
     bool list = a.kind == JK_LIST || a.kind == JK_TUPLE;
     if (a.kind == JK_UNDEFINED) return j_item(r, a, j_none());
+    if (list && a.as.list->lazy) return j_fail(r, "'generator' object is not subscriptable");
     if (!list && a.kind != JK_STRING)
         return j_fail(r, "'%s' object cannot be sliced", j_type_name(a));
     if (!slice_range(r, n, start, stop, step, &from, &by, &count)) return j_undefined(NULL);

@@ -62,6 +62,7 @@ struct JList {
     JValue *item; /* [n] */
     size_t n, cap;
     int depth; /* how deep lists and dicts are nested in it; bounded, so that recursion is */
+    bool lazy; /* a generator in Python: true even when empty, without a length */
 };
 
 struct JDict {

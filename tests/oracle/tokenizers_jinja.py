@@ -114,6 +114,9 @@ TEMPLATES = [
     "{{ '%s' }}{{ '{}' }}",
     "{{ [1,2,3][:-1]|join('+') }}",
     "{%- macro t(x) -%}\n{%- if x is mapping -%}{%- for k,v in x|dictsort -%}{{k}}:{{t(v)}},{%- endfor -%}{%- elif x is string -%}\"{{x}}\"{%- elif x is iterable -%}[{%- for i in x -%}{{t(i)}}{%- if not loop.last -%},{%- endif -%}{%- endfor -%}]{%- else -%}{{x}}{%- endif -%}\n{%- endmacro -%}{{ t({'b':[1,'q',{'z':none}],'a':'s'}) }}",
+    "{{ 'y' if e|map('upper') else 'n' }}{{ 'y' if l|select('gt', 9) else 'n' }}{{ 'y' if l|select('gt', 9)|list else 'n' }}",
+    "{{ l|select|length }}",
+    "{{ (l|map('string'))[1:] }}",
 ]
 
 
