@@ -33,6 +33,10 @@ bool stop_requested(void) {
     return stop_now;
 }
 
+int stop_signal(void) {
+    return stop_now ? SIGTERM : 0;
+}
+
 void stop_request(void) {
     stop_now = true;
 }
