@@ -23,7 +23,7 @@ OPS(CPU_DECLARE)
 
 /* Scratch memory of one thread, allocated when the device is opened and used by one op at a time.
  */
-#define CPU_SCRATCH_BYTES ((size_t)1 << 20)
+#define CPU_SCRATCH_BYTES ((size_t)1 << 22)
 
 typedef struct CpuState {
     char *scratch; /* [threads][CPU_SCRATCH_BYTES] */

@@ -28,12 +28,13 @@ typedef struct BlockSums {
 } BlockSums;
 
 static BlockSums block_sums(const float *logits, int64_t first, int64_t end, float max,
-                            const Temper *t) {
+                            const Temper *t, float *weights) {
     Vec e[2] = {vec_zero(), vec_zero()}, ez[2] = {vec_zero(), vec_zero()};
     for (int64_t v = first; v < end; v += VEC) {
         Vec z = tempered(vec_load_n(logits + v, end - v), t) - vec_all(max);
         z = vec_select(lanes_below(v, end), z, vec_all(-FLT_MAX));
         Vec x = vec_exp(z);
+        if (weights) vec_store_n(weights + v, x, end - v);
         int64_t odd = v / VEC % 2;
         e[odd] += x;
         ez[odd] = vec_fma(x, z, ez[odd]);
@@ -43,13 +44,13 @@ static BlockSums block_sums(const float *logits, int64_t first, int64_t end, flo
 
 /* With S = sum e and E = sum e (z - max): lse = max + log S; entropy = log S - E/S, both terms not
  * negative. */
-RowSums CPU_NAME(row_sums)(const float *logits, int64_t vocab, const Temper *t) {
+RowSums CPU_NAME(row_sums)(const float *logits, int64_t vocab, const Temper *t, float *weights) {
     RowSums row = {.best = CPU_NAME(first_max)(logits, vocab)};
     row.max = tempered_one(logits[row.best], t);
     double e = 0, ez = 0;
     for (int64_t first = 0; first < vocab; first += LOGP_BLOCK) {
         int64_t end = vocab - first < LOGP_BLOCK ? vocab : first + LOGP_BLOCK;
-        BlockSums block = block_sums(logits, first, end, row.max, t);
+        BlockSums block = block_sums(logits, first, end, row.max, t, weights);
         e += (double)block.e;
         ez += (double)block.ez;
     }
@@ -66,7 +67,7 @@ void CPU_NAME(logp_fwd)(Dev *dev, Tensor logp, Tensor entropy, Tensor lse, Tenso
 #pragma omp parallel for schedule(static) num_threads(threads) if (threads > 1)
     for (int64_t r = 0; r < rows; r++) {
         const float *logit = (const float *)logits.data + r * vocab;
-        RowSums row = CPU_NAME(row_sums)(logit, vocab, &t);
+        RowSums row = CPU_NAME(row_sums)(logit, vocab, &t, NULL);
         ((float *)lse.data)[r] = row.lse;
         ((float *)logp.data)[r] =
             tempered_one(logit[((const int32_t *)targets.data)[r]], &t) - row.lse;

@@ -31,7 +31,8 @@ typedef struct RowSums {
     float max;    /* its z */
     float lse, entropy;
 } RowSums;
-RowSums CPU_NAME(row_sums)(const float *logits, int64_t vocab, const Temper *t);
+/* weights [vocab], or NULL: exp(z - max) of each id. */
+RowSums CPU_NAME(row_sums)(const float *logits, int64_t vocab, const Temper *t, float *weights);
 
 /* z of one logit, by the same code. */
 INLINE float tempered_one(float logit, const Temper *t) {

@@ -68,15 +68,43 @@ INLINE void wide_store(float *p, Wide v) {
     *(WideMem *)p = v;
 }
 
-INLINE Wide wide_load_as(const void *p, DType dtype, int64_t i) {
-    switch (dtype) {
-    case DTYPE_F32:
-        return wide_load((const float *)p + i);
-    case DTYPE_BF16:
-        return wide_widen_bf16((const uint16_t *)p + i);
-    default:
-        return wide_widen_f16((const uint16_t *)p + i);
+/* Columns of one panel at element i, as WIDES registers. bf16 in registers of 8 comes as the even
+ * and the odd columns, for a shift and a mask widen cheaper than a conversion: columns_in_order
+ * undoes that once, on the sums. */
+INLINE void load_columns(Wide out[WIDES], const void *p, DType dtype, int64_t i) {
+#if WIDE == VEC
+    if (dtype == DTYPE_BF16) {
+        VecI pairs = *(const VecIMem *)(const void *)((const uint16_t *)p + i);
+        out[0] = (Vec)(pairs << 16);
+        out[1] = (Vec)(pairs & veci_all((int32_t)0xFFFF0000));
+        return;
     }
+#endif
+    for (int w = 0; w < WIDES; w++) {
+        switch (dtype) {
+        case DTYPE_F32:
+            out[w] = wide_load((const float *)p + i + w * WIDE);
+            break;
+        case DTYPE_BF16:
+            out[w] = wide_widen_bf16((const uint16_t *)p + i + w * WIDE);
+            break;
+        default:
+            out[w] = wide_widen_f16((const uint16_t *)p + i + w * WIDE);
+            break;
+        }
+    }
+}
+
+INLINE void columns_in_order(Wide sums[WIDES], DType dtype) {
+#if WIDE == VEC
+    if (dtype != DTYPE_BF16) return;
+    Vec low = __builtin_shuffle(sums[0], sums[1], (VecI){0, 8, 1, 9, 4, 12, 5, 13});
+    Vec high = __builtin_shuffle(sums[0], sums[1], (VecI){2, 10, 3, 11, 6, 14, 7, 15});
+    sums[0] = __builtin_shuffle(low, high, (VecI){0, 1, 2, 3, 8, 9, 10, 11});
+    sums[1] = __builtin_shuffle(low, high, (VecI){4, 5, 6, 7, 12, 13, 14, 15});
+#else
+    (void)sums, (void)dtype;
+#endif
 }
 
 /* Where a tile's sums go. */
@@ -146,10 +174,9 @@ INLINE void tile(int rows, int panels, TileIn in, const TileOut *out) {
 #pragma GCC unroll 4
     for (int64_t k = 0; k < in.n_k; k++) {
         Wide bk[TILE_MAX_WIDES];
-#pragma GCC unroll 8
-        for (int w = 0; w < wides; w++)
-            bk[w] = wide_load_as(in.b, in.dtype,
-                                 w / WIDES * in.b_panel + k * in.b_k + w % WIDES * WIDE);
+#pragma GCC unroll 4
+        for (int p = 0; p < panels; p++)
+            load_columns(bk + p * WIDES, in.b, in.dtype, p * in.b_panel + k * in.b_k);
 #pragma GCC unroll 24
         for (int r = 0; r < rows; r++) {
             Wide ak = wide_all(in.a[r * in.a_row + k * in.a_k]);
@@ -157,6 +184,10 @@ INLINE void tile(int rows, int panels, TileIn in, const TileOut *out) {
             for (int w = 0; w < wides; w++) sum[r][w] = wide_fma(ak, bk[w], sum[r][w]);
         }
     }
+#pragma GCC unroll 24
+    for (int r = 0; r < rows; r++)
+#pragma GCC unroll 4
+        for (int p = 0; p < panels; p++) columns_in_order(sum[r] + p * WIDES, in.dtype);
     if (out->rows >= rows && out->cols >= panels * PANEL_COLS) {
         tile_store_whole(rows, wides, out, sum);
         return;

@@ -12,6 +12,7 @@
 #include "core/dtype.h"
 
 #include <math.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
 #ifdef __AVX2__
@@ -98,6 +99,17 @@ INLINE Vec vec_select(VecI mask, Vec yes, Vec no) {
     return _mm256_blendv_ps(no, yes, (__m256)mask);
 #else
     return (Vec)((mask & (VecI)yes) | (~mask & (VecI)no));
+#endif
+}
+
+/* True where any lane of a mask is. */
+INLINE bool vec_any(VecI mask) {
+#ifdef __AVX2__
+    return _mm256_movemask_ps((__m256)mask) != 0;
+#else
+    int32_t any = 0;
+    for (int i = 0; i < VEC; i++) any |= mask[i];
+    return any != 0;
 #endif
 }
 
