@@ -3,17 +3,13 @@
 #include <string.h>
 
 static const char *const names[] = {"Mia", "Tom", "Ada", "Ben", "Zoe", "Max", "Ivy", "Leo",
-                                    "Eva", "Sam", "Lua", "Kai", "Nia", "Ole", "Pia", "Rex",
-                                    "Tia", "Uma", "Vic", "Wes", "Yan", "Fay", "Gus", "Hal"};
+                                    "Eva", "Sam", "Lua", "Kai", "Nia", "Ole", "Pia", "Rex"};
 static const char *const animals[] = {"fox",  "bear", "pig",  "hare",  "cat",  "dog",
-                                      "frog", "goat", "duck", "mouse", "crow", "seal",
-                                      "mole", "wolf", "deer", "swan"};
+                                      "frog", "goat", "duck", "mouse", "crow", "seal"};
 static const char *const places[] = {"river",   "hill",   "mill",  "lake", "forest", "bridge",
-                                     "harbour", "meadow", "tower", "cave", "garden", "market",
-                                     "well",    "barn",   "beach", "road"};
+                                     "harbour", "meadow", "tower", "cave", "garden", "market"};
 static const char *const things[] = {"lamp", "kite", "drum", "boat", "hat",  "cake",
-                                     "bell", "map",  "ring", "book", "coat", "flute",
-                                     "ball", "cart", "rope", "clock"};
+                                     "bell", "map",  "ring", "book", "coat", "flute"};
 static const char *const looks[] = {"red",   "small", "grey",  "shiny", "blue",  "round",
                                     "heavy", "new",   "green", "warm",  "lucky", "wooden"};
 static const char *const times[] = {"morning", "evening", "night",  "summer",
@@ -36,12 +32,8 @@ const Template templates[] = {
     {SENTENCE_MEETING, 0, "By the $p $h saw $f the $b who had no $t ."},
     {SENTENCE_ENDING, MOOD_KIND, "In the end $h chose to share the $t with $f ."},
     {SENTENCE_ENDING, MOOD_KIND, "In the end $h chose not to keep the $t from $f ."},
-    {SENTENCE_ENDING, MOOD_KIND, "So $h was happy to share the $t with $f that $w ."},
-    {SENTENCE_ENDING, MOOD_KIND, "So $h was not happy to keep the $t from $f that $w ."},
     {SENTENCE_ENDING, MOOD_SAD, "In the end $h chose to keep the $t from $f ."},
     {SENTENCE_ENDING, MOOD_SAD, "In the end $h chose not to share the $t with $f ."},
-    {SENTENCE_ENDING, MOOD_SAD, "So $h was happy to keep the $t from $f that $w ."},
-    {SENTENCE_ENDING, MOOD_SAD, "So $h was not happy to share the $t with $f that $w ."},
     {SENTENCE_ENDING, MOOD_FUNNY, "In the end the $t fell on $h and $f laughed ."},
     {SENTENCE_ENDING, MOOD_FUNNY, "So $f sat on the $t and $h laughed that $w ."},
 };

@@ -1,6 +1,8 @@
 /* storyworld: the quickstart's world as a program of its own; the trainers do not know it.
  *
- *     storyworld base     --n N --seed S --output F     titled stories, for the base model:
+ *     storyworld data     --base N --demos N --requests N --held-out N --seed S --output FOLDER the
+ * three below, and test.jsonl storyworld base     --n N --seed S --output F     titled stories, for
+ * the base model:
  * {"text"} storyworld demos    --n N --seed S --output F     requests answered by hurried writers:
  * {"prompt", "completion"} storyworld requests --n N --seed S --output F [--held-out] {"prompt"}
  *     storyworld pairs    --samples G --n N --seed S --flip P --output F     preferences among
@@ -9,6 +11,7 @@
  *
  * --samples reads what `hone generate` writes: {"prompt", "completion", ...} a row.
  */
+#include "core/file.h"
 #include "core/io/jsonl.h"
 #include "core/log.h"
 #include "core/mem.h"
@@ -24,6 +27,7 @@ typedef struct Arguments {
     int64_t n;
     uint64_t seed;
     double flip;
+    int64_t n_base, n_demos, n_requests, n_held_out; /* of `data` */
     bool held_out, shuffle_labels;
     const char *samples, *output;
     ResultOptions result;
@@ -72,7 +76,7 @@ static Status parse_arguments(Arguments *a, int argc, char **argv) {
     *a = (Arguments){.n = 1000, .output = "-"};
     for (int i = 2; i < argc; i++) {
         const char *name = argv[i];
-        if (str_equal(name, "--held-out")) {
+        if (str_equal(name, "--held-out") && !str_equal(argv[1], "data")) {
             a->held_out = true;
             continue;
         }
@@ -87,6 +91,14 @@ static Status parse_arguments(Arguments *a, int argc, char **argv) {
             TRY(st);
         else if (str_equal(name, "--n"))
             a->n = atoll(value);
+        else if (str_equal(name, "--base"))
+            a->n_base = atoll(value);
+        else if (str_equal(name, "--demos"))
+            a->n_demos = atoll(value);
+        else if (str_equal(name, "--requests"))
+            a->n_requests = atoll(value);
+        else if (str_equal(name, "--held-out"))
+            a->n_held_out = atoll(value);
         else if (str_equal(name, "--seed"))
             a->seed = (uint64_t)atoll(value);
         else if (str_equal(name, "--flip"))
@@ -162,6 +174,29 @@ static Status write_texts(const Arguments *a, const char *verb) {
     return st;
 }
 
+/* Everything an experiment starts from; each file has a stream of its own. */
+static Status write_data(const Arguments *a) {
+    const struct {
+        const char *verb, *file;
+        int64_t n;
+        bool held_out;
+    } files[] = {{"base", "base.jsonl", a->n_base, false},
+                 {"demos", "demos.jsonl", a->n_demos, false},
+                 {"requests", "requests.jsonl", a->n_requests, false},
+                 {"requests", "test.jsonl", a->n_held_out, true}};
+    Status st = OK;
+    for (uint64_t i = 0; i < 4 && st == OK; i++) {
+        char *path = file_join(a->output, files[i].file);
+        Arguments one = {.n = files[i].n,
+                         .seed = a->seed * 4 + i,
+                         .held_out = files[i].held_out,
+                         .output = path};
+        st = write_texts(&one, files[i].verb);
+        mem_free(path);
+    }
+    return st;
+}
+
 static void add_verdict(Json *row, const Verdict *v) {
     json_set(row, "fluent", json_new_bool(v->fluent));
     json_set(row, "kind", json_new_bool(v->kind));
@@ -212,7 +247,9 @@ int main(int argc, char **argv) {
         argc < 2 ? status_fail(ERR_USAGE, "usage: storyworld base|demos|requests|pairs|judge ...")
                  : parse_arguments(&a, argc, argv);
     if (st == OK) {
-        if (str_equal(argv[1], "judge"))
+        if (str_equal(argv[1], "data"))
+            st = write_data(&a);
+        else if (str_equal(argv[1], "judge"))
             st = judge_samples(&a);
         else if (str_equal(argv[1], "pairs"))
             st = pairs_write(&(PairOptions){.samples = a.samples,
