@@ -32,10 +32,12 @@ const Template templates[] = {
     {SENTENCE_MEETING, 0, "By the $p $h saw $f the $b who had no $t ."},
     {SENTENCE_ENDING, MOOD_KIND, "In the end $h chose to share the $t with $f ."},
     {SENTENCE_ENDING, MOOD_KIND, "In the end $h chose not to keep the $t from $f ."},
+    {SENTENCE_ENDING, MOOD_KIND, "So $h decided to laugh with $f about the $t ."},
+    {SENTENCE_ENDING, MOOD_KIND, "So $h decided not to laugh at $f about the $t ."},
     {SENTENCE_ENDING, MOOD_SAD, "In the end $h chose to keep the $t from $f ."},
     {SENTENCE_ENDING, MOOD_SAD, "In the end $h chose not to share the $t with $f ."},
-    {SENTENCE_ENDING, MOOD_FUNNY, "In the end the $t fell on $h and $f laughed ."},
-    {SENTENCE_ENDING, MOOD_FUNNY, "So $f sat on the $t and $h laughed that $w ."},
+    {SENTENCE_ENDING, MOOD_FUNNY, "So $h decided to laugh at $f about the $t ."},
+    {SENTENCE_ENDING, MOOD_FUNNY, "So $h decided not to laugh with $f about the $t ."},
 };
 const int n_templates = sizeof templates / sizeof *templates;
 

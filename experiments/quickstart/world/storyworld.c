@@ -241,29 +241,34 @@ out:
     return st;
 }
 
+static Status run_verb(const char *verb, Arguments *a) {
+    if (str_equal(verb, "data")) return write_data(a);
+    if (str_equal(verb, "judge")) return judge_samples(a);
+    if (str_equal(verb, "base") || str_equal(verb, "demos") || str_equal(verb, "requests"))
+        return write_texts(a, verb);
+    if (str_equal(verb, "pairs"))
+        return pairs_write(&(PairOptions){.samples = a->samples,
+                                          .output = a->output,
+                                          .n = a->n,
+                                          .seed = a->seed,
+                                          .flip = a->flip,
+                                          .shuffle_labels = a->shuffle_labels});
+    if (str_equal(verb, "result")) {
+        a->result.output = a->output;
+        return result_write(&a->result);
+    }
+    return status_fail(ERR_USAGE,
+                       "storyworld: no verb `%s`; there are data, base, demos, requests, "
+                       "pairs, judge, result",
+                       verb);
+}
+
 int main(int argc, char **argv) {
     Arguments a = {0};
-    Status st =
-        argc < 2 ? status_fail(ERR_USAGE, "usage: storyworld base|demos|requests|pairs|judge ...")
-                 : parse_arguments(&a, argc, argv);
-    if (st == OK) {
-        if (str_equal(argv[1], "data"))
-            st = write_data(&a);
-        else if (str_equal(argv[1], "judge"))
-            st = judge_samples(&a);
-        else if (str_equal(argv[1], "pairs"))
-            st = pairs_write(&(PairOptions){.samples = a.samples,
-                                            .output = a.output,
-                                            .n = a.n,
-                                            .seed = a.seed,
-                                            .flip = a.flip,
-                                            .shuffle_labels = a.shuffle_labels});
-        else if (str_equal(argv[1], "base") || str_equal(argv[1], "demos") ||
-                 str_equal(argv[1], "requests"))
-            st = write_texts(&a, argv[1]);
-        else
-            st = status_fail(ERR_USAGE, "storyworld: no verb `%s`", argv[1]);
-    }
+    Status st = argc < 2 ? status_fail(ERR_USAGE, "usage: storyworld VERB ...; the head of "
+                                                  "storyworld.c lists them")
+                         : parse_arguments(&a, argc, argv);
+    if (st == OK) st = run_verb(argv[1], &a);
     if (st != OK) log_error("%s", status_message());
     return (int)st;
 }
