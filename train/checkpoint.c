@@ -159,10 +159,14 @@ static Status write_folder(const Checkpoints *c, PublishFolder *folder, int64_t 
     return st == OK ? publish_folder_commit(folder) : st;
 }
 
-static Status write_latest(const Checkpoints *c, int64_t step) {
+Status checkpoint_write_latest(const Checkpoints *c, int64_t step) {
     char *path = file_join(c->folder, "latest");
     char *text = str_format("step-%lld\n", (long long)step);
-    Status st = publish_bytes(path, text, strlen(text));
+    Str now = {0};
+    Status st = OK;
+    if (!file_exists(path) || file_read(&now, path, 256) != OK || !str_equal(str_text(&now), text))
+        st = publish_bytes(path, text, strlen(text));
+    str_free(&now);
     mem_free(text);
     mem_free(path);
     return st;
@@ -213,7 +217,7 @@ Status checkpoint_save(Checkpoints *c, int64_t step, const Json *meta) {
     if (st == OK) st = write_folder(c, folder, step, meta);
     publish_folder_close(folder);
     mem_free(path);
-    if (st == OK) st = write_latest(c, step);
+    if (st == OK) st = checkpoint_write_latest(c, step);
     /* From here on the checkpoint counts: old ones that will not go are no reason to fail. */
     if (st == OK && apply_retention(c) != OK)
         log_warn("an old checkpoint could not be removed: %s", status_message());

@@ -95,7 +95,8 @@ static Status find_newest(Checkpoints *c, int64_t *step, Json **meta) {
         mem_free(folder);
     }
     mem_free(steps);
-    return st;
+    /* A process that died between the folder and its name, or a damaged newest one. */
+    return st == OK && *step >= 0 ? checkpoint_write_latest(c, *step) : st;
 }
 
 Status checkpoint_find(Checkpoints *c, const char *path, int64_t *step, Json **meta) {

@@ -21,5 +21,7 @@ char *checkpoint_path(const Checkpoints *c, int64_t step);
 int64_t checkpoint_step_of(const char *name);
 /* All steps that have a folder, newest first; the caller mem_free's the array. */
 Status checkpoint_steps(int64_t **steps, size_t *n, const Checkpoints *c);
+/* checkpoints/latest names this step, written only where it does not yet. */
+Status checkpoint_write_latest(const Checkpoints *c, int64_t step);
 
 #endif

@@ -132,6 +132,15 @@ static void test_train_checkpoint__equal_states_give_equal_files(void **state) {
     assert_string_equal(hex[0], hex[1]);
 }
 
+static void assert_latest(const Fixture *f, const char *name) {
+    Str text = {0};
+    char *path = path_of(f, "latest");
+    assert_int_equal(file_read(&text, path, 256), OK);
+    assert_string_equal(str_text(&text), name);
+    str_free(&text);
+    mem_free(path);
+}
+
 static void test_train_checkpoint__damaged_newest_falls_back(void **state) {
     (void)state;
     static const struct {
@@ -147,6 +156,7 @@ static void test_train_checkpoint__damaged_newest_falls_back(void **state) {
         assert_int_equal(find(f), 1);
         assert_false(there_is(f, "step-2"));
         assert_true(there_is(f, "bad-step-2/REASON.txt"));
+        assert_latest(f, "step-1\n");
         assert_int_equal(checkpoint_load(f->checkpoints), OK);
         assert_holds(&f->a, 1);
         fixture_close(f);
