@@ -24,11 +24,13 @@ static inline char *program_folder(void) {
 /* Starts build/bin/NAME in `folder`; output goes to folder/log (and folder/out: stdout alone when
  * `split`). */
 static inline pid_t program_start(const char *folder, bool split, char *const *argv) {
+    /* Emptied before the child exists: one that dies at once leaves no earlier one's words. */
+    mem_free(scratch_text(folder, "log", ""));
     pid_t child = fork();
     if (child < 0) abort();
     if (child > 0) return child;
     if (chdir(folder) != 0) _exit(126);
-    int log = open("log", O_CREAT | O_TRUNC | O_WRONLY | O_APPEND, 0600);
+    int log = open("log", O_WRONLY | O_APPEND);
     int out = split ? open("out", O_CREAT | O_TRUNC | O_WRONLY, 0600) : log;
     if (log < 0 || dup2(out, STDOUT_FILENO) < 0 || dup2(log, STDERR_FILENO) < 0) _exit(126);
     execv(argv[0], argv);
