@@ -62,7 +62,7 @@ typedef struct BaseInfo {
     const char *architecture; /* "LlamaForCausalLM", ... */
     int64_t vocab, width, n_layers, n_heads, n_kv_heads, head_dim, mlp_width, max_positions;
     int64_t position_limit; /* sequences cannot be longer (learned positions); 0: they can */
-    int64_t n_params; /* scalars, tied counted once */
+    int64_t n_params;       /* scalars, tied counted once */
     bool tied;
     int32_t bos_id, eos_id, pad_id; /* from config.json; -1 when absent */
 } BaseInfo;
@@ -175,7 +175,8 @@ typedef struct PassGrad {
  * reads logp[i] (entropy, value: NULL unless asked for) of token row row[i], writes dlogp[i] (and
  * dentropy, dvalue, cleared before). Chunks come in ascending row order, one after another, from
  * one thread. `value` is there when the role has a head; then every row comes by once, those
- * without target with logp = 0 in chunks of their own before the others (has_target = false). */
+ * without target with logp = 0 in chunks of their own before the others (has_target = false). Over
+ * a base without lm_head, or with rows->targets NULL, there are only such. */
 typedef struct TokenChunk {
     int64_t n;
     bool has_target;
@@ -188,8 +189,6 @@ typedef struct TokenLoss {
     void (*fn)(void *ctx, const TokenChunk *chunk);
     void *ctx;
     bool want_entropy, want_argmax;
-    bool values_only; /* no log-probs: targets are ignored, every row comes by once (has_target =
-                         false). So it is anyway over a base without lm_head */
 } TokenLoss;
 
 typedef struct PassLimits {

@@ -196,7 +196,7 @@ void pass_train(Pass *p, const Role *role, const Rows *rows, const PassOptions *
     Tensor h = trunk_fwd(p, &f, role, rows, opt, &saved);
     HeadWalk w = walk_of(p, &f, role, rows, opt, h, loss);
     w.want_value = role->head != NULL;
-    w.want_logp = rows->targets && !loss->values_only && weight_exists(&role->base->head);
+    w.want_logp = rows->targets && weight_exists(&role->base->head);
     walk_back(&w, &saved);
 }
 
