@@ -37,8 +37,18 @@ static void batch_loss(const RewardTrainer *t, const Batch *batch, double scale,
                 scale, sums);
 }
 
-void reward_step(RewardTrainer *t, int64_t step, double lr, RewardStep *out) {
-    reward_sums_clear(&out->sums);
+static void add_micro(RewardStep *out, const RewardSums *s) {
+    out->loss += s->loss;
+    out->accuracy += s->correct / s->pairs;
+    out->margin += s->margin / s->pairs;
+    out->min_reward += s->reward_min;
+    out->mean_reward += s->reward_sum / (2.0 * s->pairs);
+    out->max_reward += s->reward_max;
+    out->micros++;
+}
+
+void reward_accumulate(RewardTrainer *t, int64_t step, RewardStep *out) {
+    *out = (RewardStep){0};
     int64_t epoch, in_epoch;
     batch_locate(&t->order, step, &epoch, &in_epoch);
     BatchStep whole = batch_step(&t->order, t->data, epoch, in_epoch);
@@ -50,9 +60,11 @@ void reward_step(RewardTrainer *t, int64_t step, double lr, RewardStep *out) {
         batch_fill(t->batch, &t->order, t->data, epoch, in_epoch, micro);
         const Batch *batch = t->batch;
         if (batch->n_items == 0) continue;
+        RewardSums sums;
+        reward_sums_clear(&sums);
         PassOut values = {.value = b->value};
         pass_forward(t->pass, &t->role, &batch->rows, &options, &values);
-        batch_loss(t, batch, 1.0 / (double)whole.n_items, &out->sums);
+        batch_loss(t, batch, 1.0 / (double)whole.n_items, &sums);
         memset(b->dvalue, 0, (size_t)batch->rows.n_rows * sizeof *b->dvalue);
         for (int64_t i = 0; i < batch->n_items; i++) {
             b->dvalue[batch->last[i]] = b->dchosen[i];
@@ -60,22 +72,27 @@ void reward_step(RewardTrainer *t, int64_t step, double lr, RewardStep *out) {
         }
         PassGrad grad = {.dvalue = b->dvalue};
         pass_backward(t->pass, &grad);
+        add_micro(out, &sums);
     }
     t->num_tokens += whole.n_tokens;
+}
+
+void reward_step(RewardTrainer *t, int64_t step, double lr, RewardStep *out) {
+    reward_accumulate(t, step, out);
     optim_step(t->optim, lr, &out->optim);
 }
 
 void reward_log_step(Metrics *m, const RewardTrainer *t, const RewardStep *s, double lr) {
-    const RewardSums *r = &s->sums;
-    metrics_mean(m, "loss", r->loss);
+    double micros = (double)s->micros;
+    metrics_mean(m, "loss", s->loss);
     metrics_set(m, "grad_norm", s->optim.grad_norm);
     metrics_set(m, "learning_rate", lr);
     metrics_set(m, "num_tokens", (double)t->num_tokens);
-    metrics_sum(m, "accuracy", r->correct, r->pairs);
-    metrics_sum(m, "margin", r->margin, r->pairs);
-    metrics_mean(m, "min_reward", r->reward_min);
-    metrics_sum(m, "mean_reward", r->reward_sum, 2.0 * r->pairs);
-    metrics_mean(m, "max_reward", r->reward_max);
+    metrics_sum(m, "accuracy", s->accuracy, micros);
+    metrics_sum(m, "margin", s->margin, micros);
+    metrics_sum(m, "min_reward", s->min_reward, micros);
+    metrics_sum(m, "mean_reward", s->mean_reward, micros);
+    metrics_sum(m, "max_reward", s->max_reward, micros);
 }
 
 bool reward_evaluate(RewardSums *out, const RewardTrainer *t, const Dataset *data, Batch *batch,

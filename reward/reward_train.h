@@ -30,11 +30,20 @@ typedef struct RewardTrainer {
     int64_t num_tokens; /* seen so far, both sides: state */
 } RewardTrainer;
 
+/* What one step saw. All but the loss are TRL's plain means over micro-batches, so the extremes are
+ * those of a micro-batch. */
 typedef struct RewardStep {
-    RewardSums sums;
+    double loss; /* of the whole step */
+    /* sums over micro-batches of their means and extremes */
+    double accuracy, margin, min_reward, mean_reward, max_reward;
+    int64_t micros;
     OptimStats optim;
 } RewardStep;
 
+/* The micro-batches of step `step` (from 0) that belong to order.rank: forward, loss, backward;
+ * gradients accumulate, scaled for the whole step over all ranks. */
+void reward_accumulate(RewardTrainer *t, int64_t step, RewardStep *out);
+/* The same, then the update at rate lr. */
 void reward_step(RewardTrainer *t, int64_t step, double lr, RewardStep *out);
 /* TRL's names: loss, accuracy, margin, min_reward, mean_reward, max_reward, num_tokens, ... */
 void reward_log_step(Metrics *m, const RewardTrainer *t, const RewardStep *s, double lr);

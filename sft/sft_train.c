@@ -20,7 +20,7 @@ static void token_loss(void *ctx, const TokenChunk *c) {
     }
 }
 
-void sft_step(SftTrainer *t, int64_t step, double lr, SftStep *out) {
+void sft_accumulate(SftTrainer *t, int64_t step, SftStep *out) {
     *out = (SftStep){0};
     int64_t epoch, in_epoch;
     batch_locate(&t->order, step, &epoch, &in_epoch);
@@ -44,6 +44,10 @@ void sft_step(SftTrainer *t, int64_t step, double lr, SftStep *out) {
         out->micros++;
     }
     t->num_tokens += whole.n_tokens;
+}
+
+void sft_step(SftTrainer *t, int64_t step, double lr, SftStep *out) {
+    sft_accumulate(t, step, out);
     optim_step(t->optim, lr, &out->optim);
 }
 

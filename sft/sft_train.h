@@ -29,8 +29,10 @@ typedef struct SftStep {
     OptimStats optim;
 } SftStep;
 
-/* Step `step` of the run (from 0) at rate lr: every micro-batch forward, loss and backward, then
- * the update. */
+/* The micro-batches of step `step` (from 0) that belong to order.rank: forward, loss, backward;
+ * gradients accumulate, scaled for the whole step over all ranks. */
+void sft_accumulate(SftTrainer *t, int64_t step, SftStep *out);
+/* The same, then the update at rate lr. */
 void sft_step(SftTrainer *t, int64_t step, double lr, SftStep *out);
 /* metrics of TRL: loss, grad_norm, learning_rate, num_tokens, entropy, mean_token_accuracy. */
 void sft_log_step(Metrics *m, const SftTrainer *t, const SftStep *s, double lr);
