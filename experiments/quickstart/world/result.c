@@ -254,14 +254,16 @@ static Json *page_table(const ResultOptions *o, const Json *figures) {
 }
 
 #define PAGE_SAMPLES 6
+#define PAGE_SETS 4 /* side by side on a screen: the first sets that were given */
 
 static Json *page_samples(const ResultOptions *o, const Samples *sets) {
+    int n_sets = o->n_sets < PAGE_SETS ? o->n_sets : PAGE_SETS;
     Json *samples = json_new_object(), *columns = json_new_array(), *rows = json_new_array();
-    for (int i = 0; i < o->n_sets; i++) json_push(columns, json_new_str(o->sets[i].name));
+    for (int i = 0; i < n_sets; i++) json_push(columns, json_new_str(o->sets[i].name));
     for (int64_t r = 0; r < PAGE_SAMPLES && r < sets[0].n; r++) {
         Json *row = json_new_object(), *texts = json_new_array(), *notes = json_new_array();
         json_set(row, "prompt", json_new_str(sets[0].items[r].prompt));
-        for (int i = 0; i < o->n_sets; i++) {
+        for (int i = 0; i < n_sets; i++) {
             bool there = r < sets[i].n;
             json_push(texts, json_new_str(there ? sets[i].items[r].text : ""));
             json_push(notes,
