@@ -150,16 +150,24 @@ void CPU_NAME(gemm_pack_panel)(float *panel, const Gemm *g, int64_t p, int64_t k
     FAIL("layout %d", (int)g->b_layout);
 }
 
-/* Rows m0 .. m0+n_m-1 in tiles of TILE_PACKED_ROWS, each k by k; zero past the last row. */
+/* Rows m0 .. m0+n_m-1 in tiles of TILE_PACKED_ROWS, each k by k; zero past the last row. The order
+ * is that in which `a` lies in memory. */
 static void pack_a(float *to, const Gemm *g, int64_t m0, int64_t n_m, int64_t k0, int64_t n_k) {
-    int64_t by_m = g->a_transposed ? 1 : g->a_stride, by_k = g->a_transposed ? g->a_stride : 1;
-    for (int64_t m = 0; m < n_m; m += TILE_PACKED_ROWS) {
-        int64_t rows = min64(TILE_PACKED_ROWS, n_m - m);
-        const float *from = g->a + (m0 + m) * by_m + k0 * by_k;
-        for (int64_t k = 0; k < n_k; k++, to += TILE_PACKED_ROWS) {
-            for (int64_t r = 0; r < rows; r++) to[r] = from[r * by_m + k * by_k];
-            for (int64_t r = rows; r < TILE_PACKED_ROWS; r++) to[r] = 0.0F;
+    const float *from = g->a + (g->a_transposed ? k0 * g->a_stride + m0 : m0 * g->a_stride + k0);
+    int64_t whole = n_m / TILE_PACKED_ROWS * TILE_PACKED_ROWS, tile_floats = n_k * TILE_PACKED_ROWS;
+    if (whole < n_m) memset(to + whole * n_k, 0, (size_t)tile_floats * sizeof *to);
+    if (g->a_transposed) {
+        for (int64_t k = 0; k < n_k; k++, from += g->a_stride, to += TILE_PACKED_ROWS) {
+            float *tile = to;
+            for (int64_t m = 0; m < whole; m += TILE_PACKED_ROWS, tile += tile_floats)
+                memcpy(tile, from + m, TILE_PACKED_ROWS * sizeof *tile);
+            memcpy(tile, from + whole, (size_t)(n_m - whole) * sizeof *tile);
         }
+        return;
+    }
+    for (int64_t m = 0; m < n_m; m++, from += g->a_stride) {
+        float *tile = to + m / TILE_PACKED_ROWS * tile_floats + m % TILE_PACKED_ROWS;
+        for (int64_t k = 0; k < n_k; k++) tile[k * TILE_PACKED_ROWS] = from[k];
     }
 }
 
@@ -271,15 +279,15 @@ typedef struct Grid {
 } Grid;
 
 /* How n threads share the output: the grid whose largest cell costs least. Packing a panel costs
- * about as much as 4 rows. */
-static Grid choose_grid(int64_t m, int64_t panels, int n) {
+ * about as much as 4 rows, packing a row of a about as much as one panel. */
+static Grid choose_grid(int64_t m, int64_t panels, bool pack_a, int n) {
     Grid best = {0};
     int64_t best_cost = INT64_MAX;
     for (int64_t rows = 1; rows <= n; rows++) {
         int64_t cols = n / rows;
         int64_t cell_cols = (panels + cols - 1) / cols;
         int64_t cell_rows = ((m + rows - 1) / rows + TILE_ROWS - 1) / TILE_ROWS * TILE_ROWS;
-        int64_t cost = (cell_rows + 4) * cell_cols;
+        int64_t cost = (cell_rows + 4) * (cell_cols + (pack_a ? 1 : 0));
         if (cost >= best_cost) continue;
         best_cost = cost;
         best = (Grid){rows, cols, cell_rows, cell_cols};
@@ -290,8 +298,8 @@ static Grid choose_grid(int64_t m, int64_t panels, int n) {
 void CPU_NAME(gemm)(const Dev *dev, const Gemm *g) {
     int64_t panels = (g->n + PANEL_COLS - 1) / PANEL_COLS;
     int threads = cpu_threads(dev, g->m * g->n * g->k);
-    Grid grid = choose_grid(g->m, panels, threads);
     bool pack_a = g->a_transposed || (TILE_PACKED_ROWS > TILE_ROWS && g->m > 2 * TILE_ROWS);
+    Grid grid = choose_grid(g->m, panels, pack_a, threads);
     bool widen = g->b_dtype != DTYPE_F32 && (pack_a || g->m > GEMM_WIDEN_ROWS);
     bool pack_b = g->b_layout != GEMM_PANEL || widen;
 #pragma omp parallel for schedule(static, 1) num_threads(threads) if (threads > 1)
