@@ -95,7 +95,9 @@ static void rows_meet_keys(AttnRows *r, const KeyBlock *keys, bool diagonal, con
                            const AttnScratch *scratch) {
     int64_t dim = args->head_dim;
     CPU_NAME(small_pack_transposed)(scratch->k_t, keys->k, keys->stride, keys->n, dim);
-    CPU_NAME(small_pack_rows)(scratch->v, keys->v, keys->stride, keys->n, dim);
+    /* Few rows (decode) read the values once, where they are, if whole panels can be read there. */
+    bool in_place = r->n <= TILE_ROWS && dim % PANEL_COLS == 0;
+    if (!in_place) CPU_NAME(small_pack_rows)(scratch->v, keys->v, keys->stride, keys->n, dim);
     Small scores = {.rows = r->n,
                     .cols = keys->n,
                     .n_k = dim,
@@ -115,9 +117,9 @@ static void rows_meet_keys(AttnRows *r, const KeyBlock *keys, bool diagonal, con
                     .n_k = keys->n,
                     .a = scratch->scores,
                     .a_stride = ATTN_BLOCK,
-                    .b = scratch->v,
+                    .b = in_place ? keys->v : scratch->v,
                     .b_panel = PANEL_COLS,
-                    .b_k = round_up(dim, PANEL_COLS),
+                    .b_k = in_place ? keys->stride : round_up(dim, PANEL_COLS),
                     .c = r->out,
                     .c_stride = r->out_stride,
                     .add = true,
@@ -254,7 +256,10 @@ void CPU_NAME(attn_decode)(Dev *dev, Tensor out, Tensor q, Tensor k_pages, Tenso
     int64_t work = 0;
     for (int64_t n = 0; n < q.shape[0]; n++) work += len[n] * args.n_heads * dim;
     int threads = cpu_threads(dev, work);
-#pragma omp parallel for schedule(dynamic) num_threads(threads) if (threads > 1)
+    /* The heads of a row share lines of the cache: one thread takes them all when there are rows
+     * for every thread. */
+    int64_t jobs_at_once = q.shape[0] >= threads ? args.n_kv_heads : 1;
+#pragma omp parallel for schedule(dynamic, jobs_at_once) num_threads(threads) if (threads > 1)
     for (int64_t job = 0; job < q.shape[0] * args.n_kv_heads; job++) {
         int64_t n = job / args.n_kv_heads, kv_head = job % args.n_kv_heads;
         AttnScratch scratch = scratch_of(dev);

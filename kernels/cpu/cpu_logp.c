@@ -17,8 +17,12 @@ int64_t CPU_NAME(first_max)(const float *logits, int64_t vocab) {
                          top[0]);
     }
     float max = vec_top(vec_max(vec_max(top[0], top[1]), vec_max(top[2], top[3])));
-    for (v = 0; v < vocab; v++)
-        if (logits[v] == max) return v;
+    for (v = 0; v < vocab; v += VEC) {
+        int64_t n = vocab - v;
+        if (!vec_any((vec_load_n(logits + v, n) == vec_all(max)) & lanes_below(v, vocab))) continue;
+        while (logits[v] != max) v++;
+        return v;
+    }
     return 0; /* a row of NaN */
 }
 

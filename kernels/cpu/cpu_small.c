@@ -23,34 +23,64 @@ static SmallTile *const by_rows[] = {NULL, rows_1, rows_2, rows_3, rows_4, rows_
 static SmallTile *const by_columns[] = {NULL,         transposed_1, transposed_2, transposed_3,
                                         transposed_4, transposed_5, transposed_6};
 
+/* Decode has one row a head: several panels at once, to hide the latency of a chain. */
+static void row_4_panels(TileIn in, const TileOut *out) {
+    in.a_k = 1;
+    tile(1, 4, in, out);
+}
+static void row_2_panels(TileIn in, const TileOut *out) {
+    in.a_k = 1;
+    tile(1, 2, in, out);
+}
+
 static inline int64_t min64(int64_t a, int64_t b) {
     return a < b ? a : b;
 }
 
-void CPU_NAME(small_product)(const Small *s) {
-    SmallTile *const *tiles = s->a_transposed ? by_columns : by_rows;
+/* The tile that `run` makes, from row `row` and column `col`. */
+static void small_tile(const Small *s, SmallTile *run, int64_t row, int64_t rows, int64_t col) {
     int64_t a_row = s->a_transposed ? 1 : s->a_stride, a_k = s->a_transposed ? s->a_stride : 1;
+    int64_t first = 0, end = s->n_k;
+    if (s->triangle == TRIANGLE_COLS && col >= row + rows) return;
+    if (s->triangle == TRIANGLE_TO_ROW) end = min64(end, row + rows);
+    if (s->triangle == TRIANGLE_FROM_ROW) first = min64(row, end);
+    TileIn in = {.a = s->a + row * a_row + first * a_k,
+                 .a_row = a_row,
+                 .a_k = a_k,
+                 .b = s->b + col / PANEL_COLS * s->b_panel + first * s->b_k,
+                 .dtype = DTYPE_F32,
+                 .b_panel = s->b_panel,
+                 .b_k = s->b_k,
+                 .n_k = end - first};
+    TileOut out = {.c = s->c + row * s->c_stride + col,
+                   .c_stride = s->c_stride,
+                   .rows = rows,
+                   .cols = s->cols - col,
+                   .alpha = 1.0F,
+                   .add = s->add};
+    run(in, &out);
+}
+
+static void one_row(const Small *s) {
+    int64_t panels = round_up(s->cols, PANEL_COLS) / PANEL_COLS;
+    for (int64_t p = 0; p < panels;) {
+        int64_t left = panels - p, step = left >= 4 ? 4 : left >= 2 ? 2 : 1;
+        SmallTile *run = step == 4 ? row_4_panels : step == 2 ? row_2_panels : rows_1;
+        small_tile(s, run, 0, 1, p * PANEL_COLS);
+        p += step;
+    }
+}
+
+void CPU_NAME(small_product)(const Small *s) {
+    if (s->rows == 1 && !s->a_transposed && s->triangle == TRIANGLE_NONE) {
+        one_row(s);
+        return;
+    }
+    SmallTile *const *tiles = s->a_transposed ? by_columns : by_rows;
     for (int64_t col = 0; col < s->cols; col += PANEL_COLS) {
-        const float *panel = s->b + col / PANEL_COLS * s->b_panel;
         for (int64_t row = 0; row < s->rows; row += TILE_ROWS) {
-            int64_t rows = min64(TILE_ROWS, s->rows - row), first = 0, end = s->n_k;
-            if (s->triangle == TRIANGLE_COLS && col >= row + rows) continue;
-            if (s->triangle == TRIANGLE_TO_ROW) end = min64(end, row + rows);
-            if (s->triangle == TRIANGLE_FROM_ROW) first = min64(row, end);
-            TileIn in = {.a = s->a + row * a_row + first * a_k,
-                         .a_row = a_row,
-                         .a_k = a_k,
-                         .b = panel + first * s->b_k,
-                         .dtype = DTYPE_F32,
-                         .b_k = s->b_k,
-                         .n_k = end - first};
-            TileOut out = {.c = s->c + row * s->c_stride + col,
-                           .c_stride = s->c_stride,
-                           .rows = rows,
-                           .cols = s->cols - col,
-                           .alpha = 1.0F,
-                           .add = s->add};
-            tiles[rows](in, &out);
+            int64_t rows = min64(TILE_ROWS, s->rows - row);
+            small_tile(s, tiles[rows], row, rows, col);
         }
     }
 }
