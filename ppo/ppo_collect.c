@@ -50,18 +50,17 @@ static Status score(PpoTrainer *t) {
     return OK;
 }
 
-/* Slots of each row: one a token; with trl_compat one more where a row ended early (TRL's first
- * PAD). */
+/* Slots of each row: one a token; with trl_compat one more where a row is shorter than the longest
+ * (TRL's first PAD). */
 static void lay_out_slots(PpoTrainer *t) {
     const Rollout *r = t->rollout;
     Trajectory *tr = t->trajectory;
-    int64_t slot = 0;
+    int64_t slot = 0, width = rollout_longest(r);
     tr->n_rows = r->n;
     for (int64_t i = 0; i < r->n; i++) {
         tr->start[i] = slot;
         for (int32_t k = 0; k < r->length[i]; k++) tr->has_token[slot++] = true;
-        if (t->config->trl_compat && r->length[i] < r->response_length)
-            tr->has_token[slot++] = false;
+        if (t->config->trl_compat && r->length[i] < width) tr->has_token[slot++] = false;
     }
     tr->start[r->n] = slot;
     tr->n_slots = slot;

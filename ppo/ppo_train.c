@@ -102,7 +102,7 @@ static void add_stats(PpoTrainer *t, const PpoStats *s, int64_t rows, double los
     UpdateSums *u = &t->sums;
     double tokens = s->tokens, ratio = s->ratio;
     if (t->config->trl_compat) { /* unmasked: a PAD has ratio 1 and difference 0 */
-        double cells = (double)(rows * t->rollout->response_length);
+        double cells = (double)(rows * rollout_longest(t->rollout));
         ratio += cells - s->tokens;
         tokens = cells;
     }
@@ -246,7 +246,7 @@ void ppo_log_update(Metrics *m, const PpoTrainer *t, double lr, double episodes_
     double n = u->count > 0.0 ? u->count : 1.0;
     if (t->config->trl_compat) { /* each PAD has log-prob 1.0 there (defect B10), and unused cells
                                     of its table are 0 (B1) */
-        r.entropy -= (double)t->rollout->response_length - r.length;
+        r.entropy -= (double)rollout_longest(t->rollout) - r.length;
         n = (double)(t->config->num_ppo_epochs * t->config->num_mini_batches * t->accumulation);
     }
     double ratio = u->ratio / n;

@@ -96,10 +96,12 @@ static Status open_value_from(PpoRoles *r, const ValueStart *from, const Config 
         lora.seed += 1; /* another draw than the policy's */
         TRY(adapter_create(&r->value_adapter, base, "value", &lora));
     }
+    /* TRL's value model is a classifier, whose score has no bias. */
+    HeadKind kind = cfg->ppo.trl_compat ? HEAD_SCORE : HEAD_VALUE;
     if (from->head)
-        TRY(head_clone(&r->value_head, from->head, HEAD_VALUE, true));
+        TRY(head_clone(&r->value_head, from->head, kind, true));
     else
-        TRY(head_create(&r->value_head, base, HEAD_VALUE, HEAD_INIT_ZERO, 0, true));
+        TRY(head_create(&r->value_head, base, kind, HEAD_INIT_ZERO, 0, true));
     r->value_role = (Role){base, r->value_adapter, r->value_head};
     return OK;
 }

@@ -81,6 +81,13 @@ int64_t rollout_count_done(const Rollout *r) {
     return done;
 }
 
+int64_t rollout_longest(const Rollout *r) {
+    int64_t longest = 0;
+    for (int64_t i = 0; i < r->n; i++)
+        if (r->length[i] > longest) longest = r->length[i];
+    return longest;
+}
+
 typedef struct Sampling {
     Rollout *rollout;
     int64_t *row; /* request -> row */

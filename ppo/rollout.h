@@ -38,6 +38,8 @@ void rollout_register(Rollout *r, State *state);
 void rollout_begin(Rollout *r, const Dataset *data, const int64_t *items, int64_t first_row,
                    bool keep);
 int64_t rollout_count_done(const Rollout *r);
+/* Length of the longest response: how wide TRL's padded arrays are (ppo.trl_compat). */
+int64_t rollout_longest(const Rollout *r);
 
 typedef struct RolloutSampling {
     double temperature, top_p;

@@ -4,9 +4,9 @@
  *     slot      0 1 2 3 | 4 5 | 6 7 8       start = 0 4 6 9
  *
  * Slot t of a row is the t-th response token: the token sampled there, its log-probs, and the value
- * of the state it was sampled in. With ppo.trl_compat a row that ended before response_length has
- * one slot more, TRL's first PAD: it has a value and carries the score, but no token (`has_token`
- * is false).
+ * of the state it was sampled in. With ppo.trl_compat a row shorter than the longest of the batch
+ * has one slot more, TRL's first PAD: it has a value and carries the score, but no token
+ * (`has_token` is false).
  */
 #ifndef HONE_PPO_TRAJECTORY_H
 #define HONE_PPO_TRAJECTORY_H

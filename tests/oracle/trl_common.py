@@ -1,8 +1,8 @@
 """What trl_sft.py, trl_reward.py and trl_ppo.py share: a tiny LLaMA and a reward model, trainers that compute in
 float64, and the golden file.
 
-Every trajectory is computed three times: in float64, which is the truth, and in float32 with two orders of the rows
-inside a micro-batch, whose larger error is what a float32 implementation may have (`err/<name>`).
+Every trajectory is computed in float64, which is the truth, and in float32 with several orders of the rows inside
+the micro-batches; the largest error of those is what a float32 implementation may have twice (`err/<name>`).
 """
 import json
 import math
@@ -25,6 +25,7 @@ ROOT = os.path.join(HERE, "..", "..")
 DATA = os.path.join(HERE, "..", "golden", "data", "trl")
 TOKENIZER = os.path.join(ROOT, "configs", "smoke", "tokenizer")
 SMOKE = os.path.join(ROOT, "configs", "smoke", "data")
+DRAWS = 8
 
 
 def config(**more):
@@ -105,9 +106,15 @@ def arguments():
                 gradient_checkpointing=False, disable_tqdm=True, save_strategy="no", logging_steps=1)
 
 
-def swapped(rows, size):
-    """Rows in another order inside each micro-batch of `size`."""
-    return [row for i in range(0, len(rows), size) for row in reversed(rows[i:i + size])]
+def orders(size):
+    """Rows as they are, then in other orders inside each micro-batch of `size`: rounding errors are a draw."""
+    def shuffled(seed):
+        def order(rows):
+            g = torch.Generator().manual_seed(seed)
+            parts = [rows[i:i + size] for i in range(0, len(rows), size)]
+            return [part[k] for part in parts for k in torch.randperm(len(part), generator=g)]
+        return order
+    return [lambda rows: rows] + [shuffled(seed) for seed in range(DRAWS - 1)]
 
 
 def history(trainer, names):

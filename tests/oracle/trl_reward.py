@@ -45,6 +45,5 @@ def run(dtype, order):
 
 
 if __name__ == "__main__":
-    same = lambda rows: rows
-    other = lambda rows: common.swapped(rows, 2)
-    common.write("reward", run(torch.float64, same), [run(torch.float32, same), run(torch.float32, other)])
+    orders = common.orders(2)
+    common.write("reward", run(torch.float64, orders[0]), [run(torch.float32, order) for order in orders])
