@@ -112,26 +112,35 @@ static void on_tick(void *ctx) {
     if (write_report(r, NULL, true) != OK) log_warn_once("%s", status_message());
 }
 
-/* The texts of a JSON row, or the file as it is. */
+/* The texts of the first row of JSON lines. */
+static Status show_row(const char *path) {
+    Jsonl *rows = NULL;
+    Json *row = NULL;
+    TRY(jsonl_open(&rows, path));
+    Status st = jsonl_rows(rows) > 0 ? jsonl_parse(&row, rows, 0) : OK;
+    JsonIter it = {0};
+    const char *key;
+    Json *value;
+    while (row && json_next(row, &it, &key, &value))
+        if (json_is(value, JSON_KIND_STRING) && !str_equal(key, "finish_reason"))
+            printf("    %s\n", json_str(value, NULL));
+    json_free(row);
+    jsonl_close(rows);
+    return st;
+}
+
+/* The first row of JSON lines, or a text as it is. */
 static Status show_file(const char *path) {
     Str text = {0};
-    TRY(file_read(&text, path, (size_t)1 << 20));
-    size_t n = strcspn(str_text(&text), "\n");
-    Json *row = NULL;
-    if (str_ends(path, ".jsonl") && json_parse(&row, str_text(&text), n, path, 1) == OK) {
-        JsonIter it = {0};
-        const char *key;
-        Json *value;
-        while (json_next(row, &it, &key, &value))
-            if (json_is(value, JSON_KIND_STRING) && !str_equal(key, "finish_reason"))
-                printf("    %s\n", json_str(value, NULL));
-    } else {
+    Status st = OK;
+    if (str_ends(path, ".jsonl")) {
+        st = show_row(path);
+    } else if ((st = file_read(&text, path, (size_t)1 << 20)) == OK) {
         printf("%s\n", str_text(&text));
     }
     fflush(stdout);
-    json_free(row);
     str_free(&text);
-    return OK;
+    return st;
 }
 
 /* A code of ours is passed on; of other programs only that they ended badly is known. */
