@@ -27,8 +27,9 @@ Status ppo_score_rows(PpoTrainer *t, Rollout *r, int64_t first, int64_t n) {
                                    .n_response = r->length[row],
                                    .ended = r->ended[row]};
     }
-    TRY_GOTO(reward_score_all(t->scorers, t->n_scorers, r->score + first, queries, n), st, out);
-    for (int64_t i = first; i < first + n; i++) r->scored[i] = 1;
+    int64_t answered = 0;
+    st = reward_score_all(t->scorers, t->n_scorers, r->score + first, queries, n, &answered);
+    for (int64_t i = first; i < first + answered; i++) r->scored[i] = 1;
 out:
     for (int64_t i = 0; i < n; i++) str_free(&texts[i]);
     mem_free(texts);
@@ -36,18 +37,16 @@ out:
     return st;
 }
 
-/* The reward is asked once a row, chunk by chunk, so that a stop in between keeps what was
- * answered. */
+/* The reward is asked once a row; what was answered before a stop is kept. */
 static Status score(PpoTrainer *t) {
     Rollout *r = t->rollout;
-    int64_t chunk = t->config->local_rollout_forward_batch_size;
-    for (int64_t first = 0; first < r->n; first += chunk) {
-        int64_t n = r->n - first < chunk ? r->n - first : chunk;
-        if (r->scored[first + n - 1]) continue;
+    int64_t chunk = t->config->local_rollout_forward_batch_size, first = 0;
+    for (;;) {
+        while (first < r->n && r->scored[first]) first++;
+        if (first == r->n) return OK;
         if (stop_requested()) return stop_status();
-        TRY(ppo_score_rows(t, r, first, n));
+        TRY(ppo_score_rows(t, r, first, r->n - first < chunk ? r->n - first : chunk));
     }
-    return OK;
 }
 
 /* Slots of each row: one a token; with trl_compat one more where a row is shorter than the longest

@@ -11,7 +11,8 @@ Status ppo_collect(PpoTrainer *t, int64_t update);
 /* Looks the prompts of `update` up. Rows of that update that the rollout already holds are kept. */
 void ppo_locate_rows(PpoTrainer *t, int64_t update);
 
-/* Scores rows first .. first+n-1 of any rollout (raw, all rewards together) into r->score. */
+/* Scores rows first .. first+n-1 of any rollout (raw, all rewards together) into r->score and marks
+ * them; after a signal (ERR_STOPPED) those that were answered. */
 Status ppo_score_rows(PpoTrainer *t, Rollout *r, int64_t first, int64_t n);
 
 /* Response of row i as text without special tokens, appended to out. */

@@ -6,18 +6,12 @@
 #include "stage/dry_run.h"
 
 #include <math.h>
+#include <string.h>
+
+#define SPECIAL_TOKENS 8 /* that a tokenizer may add around a text */
 
 static MemoryPlan *plan_of(PpoProgram *p) {
     return p->run ? run_plan(p->run) : &p->plan;
-}
-
-static int64_t longest_prompt(const Dataset *data) {
-    int64_t longest = 0;
-    for (int64_t i = 0; data && i < dataset_size(data); i++) {
-        int64_t n = dataset_item_tokens(data, i);
-        if (n > longest) longest = n;
-    }
-    return longest;
 }
 
 static Status open_data(PpoProgram *p) {
@@ -106,8 +100,39 @@ static void set_options(PpoProgram *p) {
     };
 }
 
+/* Prompt and response fit into every model that reads them. */
+static Status check_positions(const PpoProgram *p, int64_t longest) {
+    static const char how[] = "lower data.max_length or ppo.response_length";
+    TRY(setup_check_positions(p->roles.policy.base, longest, how));
+    TRY(setup_check_positions(p->roles.value_role.base, longest, how));
+    for (int i = 0; i < PPO_MAX_REWARDS; i++) {
+        const RewardModelRole *w = &p->roles.reward[i];
+        if (w->head && !w->tok) TRY(setup_check_positions(w->base, longest, how));
+    }
+    return OK;
+}
+
 static size_t larger(size_t a, size_t b) {
     return a > b ? a : b;
+}
+
+/* Rows of a pass of a reward model. One with another tokenizer may need more tokens for the same
+ * text, at most one for each byte, and no more than it has positions. */
+static int64_t reward_rows(const PpoProgram *p, const RewardModelRole *w, int64_t rows) {
+    if (!w->tok) return rows;
+    size_t prompt = 0, token = 0;
+    for (int64_t i = 0; i < dataset_size(p->train); i++)
+        prompt = larger(prompt, strlen(dataset_get(p->train, i).prompt));
+    for (int64_t i = 0; p->eval && i < dataset_size(p->eval); i++)
+        prompt = larger(prompt, strlen(dataset_get(p->eval, i).prompt));
+    for (int32_t id = 0; id < tokenizer_vocab_size(p->tok); id++)
+        if (tokenizer_token(p->tok, id) && !tokenizer_is_special(p->tok, id))
+            token = larger(token, strlen(tokenizer_token(p->tok, id)));
+    int64_t bytes =
+        (int64_t)(prompt + (size_t)p->cfg->ppo.response_length * token) + SPECIAL_TOKENS;
+    int64_t positions = base_info(w->base)->max_positions;
+    int64_t most = bytes < positions ? bytes : positions;
+    return most > rows ? most : rows;
 }
 
 /* One pass for all roles, one generator for rollouts and evaluation. */
@@ -124,8 +149,10 @@ static Status open_compute(PpoProgram *p, int64_t longest) {
     bytes = larger(bytes, pass_measure(&p->roles.ref_role, &scoring));
     for (int i = 0; i < PPO_MAX_REWARDS; i++) {
         const RewardModelRole *w = &p->roles.reward[i];
+        if (!w->head) continue;
         Role role = {w->base, w->adapter, w->head};
-        if (w->head) bytes = larger(bytes, pass_measure(&role, &scoring));
+        scoring.max_rows = reward_rows(p, w, rows);
+        bytes = larger(bytes, pass_measure(&role, &scoring));
     }
     plan_add(plan_of(p), PLAN_ACTIVATIONS, "one pass, shared by all roles", bytes);
     TRY(pass_open(&t->pass, p->dev, bytes));
@@ -155,6 +182,7 @@ static Status open_rollout(PpoProgram *p) {
 
 static Status open_rewards(PpoProgram *p, int64_t longest) {
     PpoTrainer *t = &p->trainer;
+    int64_t rows = (longest + t->config->response_length) * t->micro_rows;
     const RewardSourceList *list = &p->cfg->ppo.reward;
     if (list->n == 0)
         return status_fail(ERR_CONFIG,
@@ -166,8 +194,7 @@ static Status open_rewards(PpoProgram *p, int64_t longest) {
         RewardModelOptions model = {.pass = t->pass,
                                     .role = {w->base, w->adapter, w->head},
                                     .tok = w->tok,
-                                    .max_rows =
-                                        (longest + t->config->response_length) * t->micro_rows,
+                                    .max_rows = w->head ? reward_rows(p, w, rows) : 0,
                                     .max_seqs = t->micro_rows};
         switch (source->kind) {
         case REWARD_MODEL:
@@ -206,8 +233,9 @@ Status ppo_program_open(PpoProgram *p) {
     set_options(p);
     roles_plan(&p->roles, plan_of(p), p->cfg);
     TRY(open_optimizer(p));
-    int64_t longest = longest_prompt(p->train), other = longest_prompt(p->eval);
+    int64_t longest = setup_longest(p->train), other = setup_longest(p->eval);
     if (other > longest) longest = other;
+    TRY(check_positions(p, longest + p->cfg->ppo.response_length));
     TRY(open_compute(p, longest));
     TRY(open_rollout(p));
     TRY(open_rewards(p, longest));

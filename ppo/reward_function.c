@@ -6,6 +6,7 @@
 
 #include <ctype.h>
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 typedef struct FunctionReward FunctionReward;
@@ -102,9 +103,11 @@ const RewardFunctionInfo *reward_function_list(void) {
     return list;
 }
 
-static Status function_score(void *self, double *out, const RewardQuery *queries, int64_t n) {
+static Status function_score(void *self, double *out, const RewardQuery *queries, int64_t n,
+                             int64_t *answered) {
     const FunctionReward *f = self;
     for (int64_t i = 0; i < n; i++) out[i] = f->value(f, &queries[i]);
+    *answered = n;
     return OK;
 }
 
@@ -136,6 +139,27 @@ static Status check_arguments(const FunctionKind *kind, const PairList *args) {
     return OK;
 }
 
+/* A number among the arguments, above 0; 1 where it is not given. */
+static Status take_number(double *out, const PairList *args, const char *key) {
+    const char *text = config_pair(args, key);
+    char *end = NULL;
+    *out = 1.0;
+    if (!text) return OK;
+    *out = strtod(text, &end);
+    if (end != text && !*end && isfinite(*out) && *out > 0.0) return OK;
+    return status_fail(ERR_CONFIG, "ppo.reward: `%s` is `%s`; it must be a number above 0", key,
+                       text);
+}
+
+static Status take_arguments(FunctionReward *f, const PairList *args) {
+    const char *text = config_pair(args, "text"), *field = config_pair(args, "field");
+    f->text = text ? mem_strdup(text) : NULL;
+    f->field = field ? mem_strdup(field) : NULL;
+    if (text && !*text) return status_fail(ERR_CONFIG, "ppo.reward: `text` is empty");
+    TRY(take_number(&f->target, args, "target"));
+    return take_number(&f->scale, args, "scale");
+}
+
 Status reward_function_open(RewardScorer *out, const RewardSource *config) {
     Str names = {0};
     for (size_t i = 0; i < N_KINDS; i++) {
@@ -144,18 +168,13 @@ Status reward_function_open(RewardScorer *out, const RewardSource *config) {
         str_free(&names);
         TRY(check_arguments(&kinds[i], &config->args));
         FunctionReward *f = mem_zalloc(1, sizeof *f);
-        const char *text = config_pair(&config->args, "text"),
-                   *field = config_pair(&config->args, "field");
         f->value = kinds[i].value;
-        f->text = text ? mem_strdup(text) : NULL;
-        f->field = field ? mem_strdup(field) : NULL;
-        f->target = config_pair_number(&config->args, "target", 1.0);
-        f->scale = config_pair_number(&config->args, "scale", 1.0);
-        *out = (RewardScorer){function_score, function_close, f, config->weight};
-        if (f->text && !*f->text) return status_fail(ERR_CONFIG, "ppo.reward: `text` is empty");
-        if (!(f->scale > 0.0))
-            return status_fail(ERR_CONFIG, "ppo.reward: `scale` must be above 0");
-        return OK;
+        Status taken = take_arguments(f, &config->args);
+        if (taken != OK)
+            function_close(f);
+        else
+            *out = (RewardScorer){function_score, function_close, f, config->weight};
+        return taken;
     }
     Status st = status_fail(ERR_CONFIG, "ppo.reward: no function `%s`; there are: %s",
                             config->function, str_text(&names));

@@ -65,10 +65,12 @@ static void score_pass(ModelReward *m, double *out, int64_t n_rows, int64_t n_se
     for (int64_t s = 0; s < n_seqs; s++) out[s] = m->value[m->seq_start[s + 1] - 1];
 }
 
-static Status model_score(void *self, double *out, const RewardQuery *queries, int64_t n) {
+static Status model_score(void *self, double *out, const RewardQuery *queries, int64_t n,
+                          int64_t *answered) {
     ModelReward *m = self;
     int32_t *joined = mem_zalloc((size_t)m->o.max_rows, sizeof *joined);
-    int64_t rows = 0, seqs = 0, scored = 0;
+    int64_t rows = 0, seqs = 0;
+    *answered = 0;
     Status st = OK;
     for (int64_t i = 0; i < n; i++) {
         const int32_t *ids = NULL;
@@ -76,14 +78,15 @@ static Status model_score(void *self, double *out, const RewardQuery *queries, i
         TRY_GOTO(query_ids(m, &queries[i], &ids, &length, joined), st, out);
         if (length > m->o.max_rows) {
             st = status_fail(ERR_DATA,
-                             "row %lld has %lld tokens for the reward model, which was planned for "
-                             "%lld; lower data.max_length or ppo.response_length",
-                             (long long)i, (long long)length, (long long)m->o.max_rows);
+                             "ppo.reward.model: prompt and response of row %lld of this batch have "
+                             "%lld of its tokens; it takes at most %lld: lower data.max_length or "
+                             "ppo.response_length",
+                             (long long)i + 1, (long long)length, (long long)m->o.max_rows);
             goto out;
         }
         if (rows + length > m->o.max_rows || seqs == m->o.max_seqs) {
-            score_pass(m, out + scored, rows, seqs);
-            scored += seqs;
+            score_pass(m, out + *answered, rows, seqs);
+            *answered += seqs;
             rows = seqs = 0;
         }
         m->seq_start[seqs] = (int32_t)rows;
@@ -95,7 +98,8 @@ static Status model_score(void *self, double *out, const RewardQuery *queries, i
         rows += length;
         seqs++;
     }
-    if (seqs > 0) score_pass(m, out + scored, rows, seqs);
+    if (seqs > 0) score_pass(m, out + *answered, rows, seqs);
+    *answered = n;
 out:
     mem_free(joined);
     return st;

@@ -18,9 +18,11 @@ typedef struct RewardQuery {
     bool ended; /* by a stop token */
 } RewardQuery;
 
-/* Scores n queries into out[n], in order. */
+/* Scores n queries into out[n], in order. *answered: how many of them, from the first, have a
+ * score; n when the status is OK. */
 typedef struct RewardScorer {
-    Status (*score)(void *self, double *out, const RewardQuery *queries, int64_t n);
+    Status (*score)(void *self, double *out, const RewardQuery *queries, int64_t n,
+                    int64_t *answered);
     void (*close)(void *self);
     void *self;
     double weight;
@@ -35,10 +37,11 @@ typedef struct RewardFunctionInfo {
 } RewardFunctionInfo;
 const RewardFunctionInfo *reward_function_list(void);
 
-/* An outside program (reward_command.c): started once, gets {"prompt", "response", "row"} a line on
+/* An outside program (reward_command.c): started here, gets {"prompt", "response", "row"} a line on
  * its standard input, answers a number a line on its standard output, flushed. It stays alive
- * between updates. ERR_INPUT when it cannot be started, ERR_DATA when a line is no number, it ends
- * early, or an answer takes longer than timeout_s. */
+ * between updates, ends when its input does, and hears no Ctrl-C. ERR_INPUT when it cannot be
+ * started; from scoring ERR_DATA when a line is no number, one is too many, it ends early, or an
+ * answer takes longer than timeout_s; ERR_STOPPED after a signal, with the answers so far. */
 Status reward_command_open(RewardScorer *out, const RewardSource *config);
 
 /* A reward model (reward_model.c) over an open role; with another tokenizer than the policy's the
@@ -51,8 +54,9 @@ typedef struct RewardModelOptions {
 } RewardModelOptions;
 Status reward_model_open(RewardScorer *out, const RewardModelOptions *options, double weight);
 
-/* out[n] = sum of weight * score over all scorers. Non-finite scores are ERR_DATA. */
+/* out[n] = sum of weight * score over all scorers. Non-finite scores are ERR_DATA. *answered: how
+ * many, from the first, have their whole sum. */
 Status reward_score_all(const RewardScorer *scorers, int n_scorers, double *out,
-                        const RewardQuery *queries, int64_t n);
+                        const RewardQuery *queries, int64_t n, int64_t *answered);
 
 #endif
