@@ -72,6 +72,8 @@ Status reward_program_open(RewardProgram *p) {
     TRY(open_data(p));
     TRY(setup_trainee(&p->model, p->dev, cfg, "SEQ_CLS"));
     TRY(setup_check_vocab(p->model.base, p->tok));
+    TRY(setup_check_positions(p->model.base, setup_longest(p->train), "lower data.max_length"));
+    TRY(setup_check_positions(p->model.base, setup_longest(p->eval), "lower data.max_length"));
     TRY(open_score(p));
     RewardTrainer *t = &p->trainer;
     double center = cfg->reward.center_rewards_coefficient;

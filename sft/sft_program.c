@@ -60,6 +60,8 @@ Status sft_program_open(SftProgram *p) {
     TRY(open_data(p));
     TRY(setup_trainee(&p->model, p->dev, cfg, "CAUSAL_LM"));
     TRY(setup_check_vocab(p->model.base, p->tok));
+    TRY(setup_check_positions(p->model.base, setup_longest(p->train), "lower data.max_length"));
+    TRY(setup_check_positions(p->model.base, setup_longest(p->eval), "lower data.max_length"));
     SftTrainer *t = &p->trainer;
     t->role = (Role){p->model.base, p->model.adapter, NULL};
     t->loss = cfg->sft.loss_type == SFT_LOSS_DFT ? SFT_DFT : SFT_NLL;

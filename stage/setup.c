@@ -139,6 +139,35 @@ out:
     return st;
 }
 
+static int64_t longest_of(const DatasetExample *e, DatasetKind kind) {
+    int64_t longest = kind == DATASET_PREFERENCE ? e->n_chosen : 0;
+    if (kind == DATASET_PREFERENCE && e->n_rejected > longest) longest = e->n_rejected;
+    for (int64_t s = 0; kind != DATASET_PREFERENCE && s < e->n_seqs; s++) {
+        int64_t n = e->seq_start[s + 1] - e->seq_start[s];
+        if (n > longest) longest = n;
+    }
+    return longest;
+}
+
+int64_t setup_longest(const Dataset *data) {
+    int64_t longest = 0;
+    for (int64_t i = 0; data && i < dataset_size(data); i++) {
+        DatasetExample e = dataset_get(data, i);
+        int64_t n = longest_of(&e, dataset_kind(data));
+        if (n > longest) longest = n;
+    }
+    return longest;
+}
+
+Status setup_check_positions(const Base *base, int64_t longest, const char *how) {
+    int64_t limit = base_info(base)->position_limit;
+    if (limit == 0 || longest <= limit) return OK;
+    return status_fail(ERR_CONFIG,
+                       "the longest sequence has %lld tokens, but the model has learned %lld "
+                       "positions; %s",
+                       (long long)longest, (long long)limit, how);
+}
+
 BatchOrder setup_order(const Config *cfg, const Dataset *data) {
     return (BatchOrder){
         .n_items = dataset_size(data),

@@ -31,6 +31,13 @@ Status setup_template(ChatTemplate **out, const Config *cfg, const Tokenizer *to
 Status setup_dataset(Dataset **out, const Config *cfg, DatasetKind kind, const char *what,
                      const Tokenizer *tok, const ChatTemplate *tpl);
 
+/* Tokens of the longest sequence of a data set (either side of a pair); 0 for NULL. */
+int64_t setup_longest(const Dataset *data);
+
+/* ERR_CONFIG when sequences of `longest` tokens are more than the positions that the model has
+ * learned. `how` ends the message: what to lower. */
+Status setup_check_positions(const Base *base, int64_t longest, const char *how);
+
 /* Order of the training data: batch sizes, accumulation, seed. One rank. */
 BatchOrder setup_order(const Config *cfg, const Dataset *data);
 
