@@ -309,8 +309,8 @@ Status ppo_program_evaluate(PpoProgram *p) {
         return OK; /* the loop saves and leaves, and evaluates again when it goes on */
     TRY(st);
     Json *values = json_new_object();
-    json_set(values, "eval_score", json_new_num(e.score));
-    json_set(values, "eval_length", json_new_num(e.length));
+    json_set(values, "eval_objective/scores", json_new_num(e.score));
+    json_set(values, "eval_tokens/responses_len_mean", json_new_num(e.length));
     json_set(values, "eval_ended", json_new_num(e.ended));
     return run_eval_done(p->run, values, progress_clock_s() - start, e.rows);
 }
