@@ -3,8 +3,9 @@
  * Law L5: an output element is one sum over its inner axis in one fixed order, whatever the number
  * of rows, the place of the row among them, and the number of threads. For LAYOUT_ROW and
  * LAYOUT_PANEL of the same weight the bits are the same too. (cpu: the inner axis is cut into
- * blocks of 384 from 0; a block's sum is a single chain of fused multiply-adds, inner index ascending,
- * times alpha; blocks are added to y, or stored when first and not `accumulate`, in ascending order.)
+ * blocks of 384 from 0; a block's sum is a single chain of fused multiply-adds, inner index
+ * ascending, times alpha; blocks are added to y, or stored when first and not `accumulate`, in
+ * ascending order.)
  *
  * Weights may be real, f32, bf16 or f16; they are widened before they are multiplied.
  */
