@@ -33,6 +33,7 @@ cmake --build --preset "$preset"
 
 echo "== tests"
 log="$build/tests.log"
+rm -f "$build/Testing/Temporary/LastTestsFailed.log" # ctest leaves the last one when all pass
 ctest --test-dir "$build" --output-on-failure -j "$(nproc)" --no-tests=error -O "$build/ctest.log" --quiet || true
 cp "$build/Testing/Temporary/LastTest.log" "$log"
 broken=0 # test programs that ended badly without naming a failed case
