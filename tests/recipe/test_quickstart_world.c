@@ -42,7 +42,7 @@ static void test_quickstart_world__demonstrators_miss_what_they_should(void **st
     const struct {
         const char *key;
         double share;
-    } expected[] = {{"kind", 1.0 / 3}, {"length", 0.8}, {"thing", 0.8}, {"same", 0.9}};
+    } expected[] = {{"kind", 0.4}, {"length", 0.8}, {"thing", 0.8}, {"same", 0.9}};
     for (int i = 0; i < 4; i++) {
         double share = (double)count_true(judged, expected[i].key, &rows) / 2000.0;
         /* four standard deviations of a share of 2,000 */
@@ -68,7 +68,7 @@ static void test_quickstart_world__judge_sees_each_fault(void **state) {
         {"fluent", {intro, ending, meeting}, false},
         {"fluent", {intro, "Then Mia met Tom bear who liked the lamp.", ending}, false},
         {"kind", {intro, meeting, "In the end Mia chose not to share the lamp with Tom."}, true},
-        {"kind", {intro, meeting, "So Mia decided to laugh at Tom about the lamp."}, true},
+        {"kind", {intro, meeting, "In the end the lamp fell on Mia and Tom laughed."}, true},
         {"length", {intro, "Mia sang a song about the lamp.", meeting, ending}, true},
         {"thing",
          {"Mia the fox lived by the river and had a red kite.",

@@ -32,12 +32,10 @@ const Template templates[] = {
     {SENTENCE_MEETING, 0, "By the $p $h saw $f the $b who had no $t ."},
     {SENTENCE_ENDING, MOOD_KIND, "In the end $h chose to share the $t with $f ."},
     {SENTENCE_ENDING, MOOD_KIND, "In the end $h chose not to keep the $t from $f ."},
-    {SENTENCE_ENDING, MOOD_KIND, "So $h decided to laugh with $f about the $t ."},
-    {SENTENCE_ENDING, MOOD_KIND, "So $h decided not to laugh at $f about the $t ."},
     {SENTENCE_ENDING, MOOD_SAD, "In the end $h chose to keep the $t from $f ."},
     {SENTENCE_ENDING, MOOD_SAD, "In the end $h chose not to share the $t with $f ."},
-    {SENTENCE_ENDING, MOOD_FUNNY, "So $h decided to laugh at $f about the $t ."},
-    {SENTENCE_ENDING, MOOD_FUNNY, "So $h decided not to laugh with $f about the $t ."},
+    {SENTENCE_ENDING, MOOD_FUNNY, "In the end the $t fell on $h and $f laughed ."},
+    {SENTENCE_ENDING, MOOD_FUNNY, "So $f sat on the $t and $h laughed that $w ."},
 };
 const int n_templates = sizeof templates / sizeof *templates;
 
@@ -91,7 +89,7 @@ Facts facts_draw(RngStream *rng, bool held_out) {
             f.word[s] = draw(rng, n);
         }
         f.n_sentences = STORY_MIN + draw(rng, STORY_MAX - STORY_MIN + 1);
-        f.mood = (Mood)draw(rng, MOOD_COUNT);
+        f.mood = (Mood)(draw(rng, 5) / 2); /* kind and sad twice as often as funny */
     } while (f.word[SLOT_FRIEND] == f.word[SLOT_HERO] || facts_held_out(&f) != held_out);
     return f;
 }

@@ -6,9 +6,9 @@
  *     ending     In the end Mia chose not to keep the lamp from Tom.
  *
  * A sentence is a template of words and slots; a slot is one word out of a list. Each kind of
- * sentence has several wordings. Whether an ending is kind cannot be told by
- * counting words: "share with", "not keep from", "laugh with" and "not laugh at" are kind; "keep
- * from", "not share with", "laugh at" and "not laugh with" are not.
+ * sentence has several wordings. Whether an ending is kind or sad cannot be told by counting words:
+ * "share" and "not ... keep" are kind, "keep" and "not ... share" are not. Funny endings, one in
+ * five, have words of their own.
  */
 #ifndef HONE_QUICKSTART_GRAMMAR_H
 #define HONE_QUICKSTART_GRAMMAR_H
