@@ -1,11 +1,14 @@
 #include "ppo/ppo_program.h"
 
+#include "core/check.h"
 #include "core/log.h"
 #include "core/mem.h"
 #include "core/progress.h"
+#include "ppo/ppo_collect.h"
 #include "stage/dry_run.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #define SPECIAL_TOKENS 8 /* that a tokenizer may add around a text */
@@ -27,12 +30,6 @@ static Status open_data(PpoProgram *p) {
     t->micro_rows = cfg->training.per_device_train_batch_size;
     t->accumulation = cfg->training.gradient_accumulation_steps;
     int64_t rows = ppo_batch_rows(t);
-    if (rows % cfg->ppo.num_mini_batches != 0)
-        return status_fail(
-            ERR_CONFIG,
-            "ppo.num_mini_batches: the batch has %lld rows (per_device_train_batch_size x "
-            "gradient_accumulation_steps), which %lld minibatches do not divide",
-            (long long)rows, (long long)cfg->ppo.num_mini_batches);
     int64_t episodes =
         cfg->ppo.total_episodes == CONFIG_NULL_INT
             ? (int64_t)(cfg->training.num_train_epochs * (double)dataset_size(p->train))
@@ -59,20 +56,26 @@ static KlForm kl_form(const PpoConfig *c) {
 }
 
 /* stop_token: eos, or an id of its own; else responses always have response_length tokens. */
-static void set_stop_ids(PpoProgram *p) {
+static Status set_stop_ids(PpoProgram *p) {
     const PpoConfig *c = &p->cfg->ppo;
     RolloutSampling *s = &p->trainer.sampling;
-    if (c->stop_token_id != CONFIG_NULL_INT)
-        p->stop_id[0] = (int32_t)c->stop_token_id;
-    else if (c->stop_token == STOP_TOKEN_EOS)
-        p->stop_id[0] = tokenizer_eos(p->tok);
-    else
-        return;
+    int64_t id = c->stop_token_id != CONFIG_NULL_INT ? c->stop_token_id
+                 : c->stop_token == STOP_TOKEN_EOS   ? tokenizer_eos(p->tok)
+                                                     : TOKEN_NONE;
+    if (id == TOKEN_NONE && c->stop_token == STOP_TOKEN_EOS)
+        return status_fail(ERR_CONFIG, "ppo.stop_token: the tokenizer has no EOS; give "
+                                       "ppo.stop_token_id, or null for responses of full length");
+    if (id >= tokenizer_vocab_size(p->tok))
+        return status_fail(ERR_CONFIG, "ppo.stop_token_id: %lld; the tokenizer's ids end at %d",
+                           (long long)id, (int)tokenizer_vocab_size(p->tok) - 1);
+    if (id == TOKEN_NONE) return OK;
+    p->stop_id[0] = (int32_t)id;
     s->stop_ids = p->stop_id;
-    s->n_stop_ids = p->stop_id[0] == TOKEN_NONE ? 0 : 1;
+    s->n_stop_ids = 1;
+    return OK;
 }
 
-static void set_options(PpoProgram *p) {
+static Status set_options(PpoProgram *p) {
     const PpoConfig *c = &p->cfg->ppo;
     PpoTrainer *t = &p->trainer;
     t->config = c;
@@ -83,7 +86,6 @@ static void set_options(PpoProgram *p) {
                                     .top_p = c->top_p,
                                     .top_k = (int32_t)c->top_k,
                                     .seed = (uint64_t)p->cfg->run.seed};
-    set_stop_ids(p);
     t->pass_options = setup_pass_options(p->cfg, false); /* dropout is off in PPO, as in TRL */
     t->pass_options.temperature = temperature;
     t->kl_form = kl_form(c);
@@ -98,6 +100,7 @@ static void set_options(PpoProgram *p) {
         .missing_eos_penalty =
             config_is_null(c->missing_eos_penalty) ? 0.0 : c->missing_eos_penalty,
     };
+    return set_stop_ids(p);
 }
 
 /* Prompt and response fit into every model that reads them. */
@@ -184,9 +187,6 @@ static Status open_rewards(PpoProgram *p, int64_t longest) {
     PpoTrainer *t = &p->trainer;
     int64_t rows = (longest + t->config->response_length) * t->micro_rows;
     const RewardSourceList *list = &p->cfg->ppo.reward;
-    if (list->n == 0)
-        return status_fail(ERR_CONFIG,
-                           "ppo.reward: none is given; name a model, a function or a command");
     for (size_t i = 0; i < list->n; i++) {
         const RewardSource *source = &list->items[i];
         RewardScorer *scorer = &t->scorers[t->n_scorers];
@@ -206,10 +206,8 @@ static Status open_rewards(PpoProgram *p, int64_t longest) {
         case REWARD_COMMAND:
             TRY(reward_command_open(scorer, source));
             break;
-        case REWARD_URL:
-            return status_fail(
-                ERR_CONFIG, "ppo.reward.url: rewards over HTTP are not built; use `command` with a "
-                            "program that asks the server");
+        case REWARD_URL: /* refused with the config */
+            FAIL("reward %d of kind url", (int)i);
         }
         t->n_scorers++;
     }
@@ -230,7 +228,7 @@ Status ppo_program_open(PpoProgram *p) {
     if (p->run) TRY(run_set_device(p->run, p->dev));
     TRY(open_data(p));
     TRY(roles_open(&p->roles, p->dev, p->cfg, p->tok));
-    set_options(p);
+    TRY(set_options(p));
     roles_plan(&p->roles, plan_of(p), p->cfg);
     TRY(open_optimizer(p));
     int64_t longest = setup_longest(p->train), other = setup_longest(p->eval);
@@ -315,15 +313,25 @@ Status ppo_program_evaluate(PpoProgram *p) {
     return run_eval_done(p->run, values, progress_clock_s() - start, e.rows);
 }
 
+/* The first prompts, as the first update takes them. */
+static Status show_prompts(PpoProgram *p) {
+    PpoTrainer *t = &p->trainer;
+    Batch *batch = NULL;
+    int64_t size = dataset_size(p->train), n = t->micro_rows < size ? t->micro_rows : size;
+    ppo_locate_rows(t, 0);
+    TRY(batch_open(&batch, p->train, n));
+    batch_fill_items(batch, p->train, 0, t->items, n);
+    printf("prompts; behind each up to %lld tokens are sampled and learned\n",
+           (long long)t->config->response_length);
+    dry_run_rows(&batch->rows, p->tok, NULL, 64);
+    batch_close(batch);
+    return OK;
+}
+
 Status ppo_program_dry_run(PpoProgram *p) {
     TRY(ppo_program_open(p));
     plan_print(&p->plan);
-    int64_t items[1] = {0};
-    Batch *batch = NULL;
-    TRY(batch_open(&batch, p->train, 1));
-    batch_fill_items(batch, p->train, 0, items, 1);
-    dry_run_rows(&batch->rows, p->tok, 64);
-    batch_close(batch);
+    TRY(show_prompts(p));
     double start = progress_clock_s();
     TRY(ppo_update(&p->trainer, 0, schedule_lr(&p->schedule, 0)));
     dry_run_estimate(progress_clock_s() - start, 1, p->total_updates);

@@ -31,7 +31,7 @@ static Status frozen_base(Base **out, PpoRoles *r, const char *path) {
         mem_free(folder);
         return OK;
     }
-    BaseOptions options = {.path = path, .dtype = r->dtype, .trunk_only = true};
+    BaseOptions options = {.path = path, .dtype = setup_dtype(r->dtype, path), .trunk_only = true};
     Status st = base_open(out, r->dev, &options);
     if (st == OK)
         pool_add(r, *out, folder);
@@ -120,10 +120,7 @@ static Status open_value(PpoRoles *r, const Config *cfg, const Tokenizer *tok) {
     }
     if (str_equal(name, "reward")) {
         const RewardModelRole *w = first_reward(r);
-        if (!w)
-            return status_fail(
-                ERR_CONFIG, "ppo.value.model: `reward`, but no ppo.reward is a model; use `policy` "
-                            "or a path");
+        CHECK(w, "value.model is reward, no reward is a model"); /* refused with the config */
         ValueStart from = {w->base, w->place.adapter, w->head};
         return open_value_from(r, &from, cfg);
     }
@@ -144,7 +141,7 @@ static Status open_value(PpoRoles *r, const Config *cfg, const Tokenizer *tok) {
 }
 
 Status roles_open(PpoRoles *r, Dev *dev, const Config *cfg, const Tokenizer *tok) {
-    *r = (PpoRoles){.dev = dev, .dtype = setup_dtype(cfg->model.dtype)};
+    *r = (PpoRoles){.dev = dev, .dtype = cfg->model.dtype};
     TRY(setup_trainee(&r->policy, dev, cfg, "CAUSAL_LM"));
     TRY(setup_check_vocab(r->policy.base, tok));
     r->policy_role = (Role){r->policy.base, r->policy.adapter, NULL};

@@ -27,7 +27,7 @@ typedef struct RewardModelRole {
 
 typedef struct PpoRoles {
     Dev *dev;
-    DType dtype;
+    ModelDtype dtype; /* of frozen bases */
     Trainee policy;
     Role policy_role, ref_role, value_role;
     /* what the roles own beside the policy */

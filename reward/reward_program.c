@@ -3,6 +3,8 @@
 #include "core/progress.h"
 #include "stage/dry_run.h"
 
+#include <stdio.h>
+
 static MemoryPlan *plan_of(RewardProgram *p) {
     return p->run ? run_plan(p->run) : &p->plan;
 }
@@ -127,7 +129,8 @@ Status reward_program_dry_run(RewardProgram *p) {
     plan_print(&p->plan);
     RewardTrainer *t = &p->trainer;
     batch_fill(t->batch, &t->order, p->train, 0, 0, 0);
-    dry_run_rows(&t->batch->rows, p->tok, 64);
+    printf("pairs: %lld, the chosen sides first\n", (long long)t->batch->n_items);
+    dry_run_rows(&t->batch->rows, p->tok, t->batch->last, 64);
     double start = progress_clock_s();
     int64_t tried = p->total_steps < 2 ? p->total_steps : 2;
     RewardStep done;

@@ -110,7 +110,7 @@ Status sft_program_dry_run(SftProgram *p) {
     plan_print(&p->plan);
     SftTrainer *t = &p->trainer;
     batch_fill(t->batch, &t->order, p->train, 0, 0, 0);
-    dry_run_rows(&t->batch->rows, p->tok, 64);
+    dry_run_rows(&t->batch->rows, p->tok, NULL, 64);
     double start = progress_clock_s();
     int64_t tried = p->total_steps < 2 ? p->total_steps : 2;
     SftStep done;

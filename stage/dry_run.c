@@ -24,21 +24,25 @@ static void show_token(Str *out, const Tokenizer *tok, int32_t id) {
     str_free(&text);
 }
 
-void dry_run_rows(const Rows *rows, const Tokenizer *tok, int64_t max_tokens) {
+static const char *what_is_learned(const Rows *rows, const int32_t *scored, int64_t s, int32_t i) {
+    bool asked = rows->targets && i > rows->seq_start[s] && rows->targets[i - 1] != ROWS_NO_TARGET;
+    return scored && scored[s] == i ? "score" : asked ? "yes" : "-";
+}
+
+void dry_run_rows(const Rows *rows, const Tokenizer *tok, const int32_t *scored,
+                  int64_t max_tokens) {
     Str text = {0};
+    int64_t learned = scored ? rows->n_seqs : rows->targets ? rows_count_targets(rows) : 0;
     printf("first batch: %lld sequences, %lld tokens, %lld with a loss\n", (long long)rows->n_seqs,
-           (long long)rows->n_rows, (long long)(rows->targets ? rows_count_targets(rows) : 0));
+           (long long)rows->n_rows, (long long)learned);
     printf("%8s %8s %8s  %-6s %s\n", "sequence", "position", "id", "loss", "token");
     int64_t shown = 0;
     for (int64_t s = 0; s < rows->n_seqs && shown < max_tokens; s++) {
         for (int32_t i = rows->seq_start[s]; i < rows->seq_start[s + 1] && shown < max_tokens;
-             i++) {
-            bool learned =
-                rows->targets && i > rows->seq_start[s] && rows->targets[i - 1] != ROWS_NO_TARGET;
+             i++, shown++) {
             show_token(&text, tok, rows->ids[i]);
             printf("%8lld %8d %8d  %-6s |%s|\n", (long long)s, (int)rows->positions[i],
-                   (int)rows->ids[i], learned ? "yes" : "-", str_text(&text));
-            shown++;
+                   (int)rows->ids[i], what_is_learned(rows, scored, s, i), str_text(&text));
         }
     }
     if (shown < rows->n_rows) printf("... %lld tokens more\n", (long long)(rows->n_rows - shown));

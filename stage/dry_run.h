@@ -6,10 +6,11 @@
 #include "core/rows.h"
 #include "data/tokenizer/tokenizer.h"
 
-/* The first sequences of a pass on stdout: position, token, and whether it is learned (its row
- * before it has it as target). `targets` may be missing: then nothing is marked. At most max_tokens
- * lines. */
-void dry_run_rows(const Rows *rows, const Tokenizer *tok, int64_t max_tokens);
+/* The first sequences of a pass on stdout: position, token, and what is learned there: "yes" where
+ * the row before it has it as target, "score" at scored[S], the row of each sequence where a score
+ * is read (NULL: none is). At most max_tokens lines. */
+void dry_run_rows(const Rows *rows, const Tokenizer *tok, const int32_t *scored,
+                  int64_t max_tokens);
 
 /* "about 0:42 for 100 steps (0.42 s each, measured on 2)": `seconds` of the steps that were tried.
  */

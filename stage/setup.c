@@ -1,6 +1,8 @@
 #include "stage/setup.h"
 
+#include "core/check.h"
 #include "core/file.h"
+#include "core/io/safetensors.h"
 #include "core/log.h"
 #include "core/mem.h"
 #include "core/str.h"
@@ -196,8 +198,34 @@ PassOptions setup_pass_options(const Config *cfg, bool dropout) {
     };
 }
 
-DType setup_dtype(ModelDtype dtype) {
-    return dtype == MODEL_BF16 ? DTYPE_BF16 : dtype == MODEL_F16 ? DTYPE_F16 : DTYPE_F32;
+static DType dtype_of_file(const char *folder) {
+    static const DType known[] = {DTYPE_F32, DTYPE_BF16, DTYPE_F16};
+    size_t bytes[3] = {0}, most = 0;
+    Safetensors *file = NULL;
+    if (!folder || safetensors_open(&file, folder) != OK) return DTYPE_F32; /* base_open says why */
+    for (int64_t i = 0; i < safetensors_count(file); i++) {
+        const SafetensorsEntry *e = safetensors_at(file, i);
+        for (size_t k = 0; k < 3; k++)
+            if (e->dtype == known[k]) bytes[k] += e->bytes;
+    }
+    safetensors_close(file);
+    for (size_t k = 1; k < 3; k++)
+        if (bytes[k] > bytes[most]) most = k;
+    return known[most];
+}
+
+DType setup_dtype(ModelDtype wanted, const char *folder) {
+    switch (wanted) {
+    case MODEL_F32:
+        return DTYPE_F32;
+    case MODEL_BF16:
+        return DTYPE_BF16;
+    case MODEL_F16:
+        return DTYPE_F16;
+    case MODEL_DTYPE_AUTO:
+        return dtype_of_file(folder);
+    }
+    FAIL("dtype %d", (int)wanted);
 }
 
 LoraOptions setup_lora(const Config *cfg, const char *task_type) {
@@ -227,7 +255,7 @@ Status setup_trainee(Trainee *out, Dev *dev, const Config *cfg, const char *task
         .path = out->place.base,
         .config = m->config,
         .seed = (uint64_t)cfg->run.seed,
-        .dtype = setup_dtype(m->dtype),
+        .dtype = setup_dtype(m->dtype, out->place.base),
         .trainable = !has_adapter,
         .trunk_only = str_equal(task_type, "SEQ_CLS"),
     };

@@ -66,7 +66,9 @@ void trainee_params(ParamList *list, Trainee *t);
 /* LoRA options of the peft section. */
 LoraOptions setup_lora(const Config *cfg, const char *task_type);
 
-DType setup_dtype(ModelDtype dtype); /* of frozen weights; auto is float32 on a CPU */
+/* How the frozen weights of `folder` are stored: as asked for; auto is what most of them have in
+ * their file (float32 where that is no float type of ours, or there is no folder). */
+DType setup_dtype(ModelDtype wanted, const char *folder);
 
 /* ERR_DATA when the tokenizer has ids that the model's table does not: names both sizes. */
 Status setup_check_vocab(const Base *base, const Tokenizer *tok);

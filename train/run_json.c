@@ -208,7 +208,10 @@ void run_refresh_page(Run *r, const char *status, bool force) {
     Status st = run_write_json(r, status);
     char *path = file_join(r->folder, "report.html");
     PageRun page_run = {.folder = r->folder, .seed = -1};
-    PageInput in = {.runs = &page_run, .n_runs = 1, .running = str_equal(status, "running")};
+    PageInput in = {.runs = &page_run,
+                    .n_runs = 1,
+                    .title = r->cfg->run.run_name, /* NULL: the folder */
+                    .running = str_equal(status, "running")};
     if (st == OK) st = page_write(path, &in);
     mem_free(path);
     run_phase(r, before);
