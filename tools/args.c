@@ -1,12 +1,12 @@
 #include "tools/args.h"
 
-#include "core/check.h"
 #include "core/mem.h"
 #include "core/str.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 static void print_table(const ArgTable *t) {
     static const char *const words[] = {"", "TEXT", "N", "X", "A [B ...]"};
@@ -19,7 +19,14 @@ static void print_table(const ArgTable *t) {
             printf(" %s%s%s%s%s", open, a->name, *words[a->kind] ? " " : "", words[a->kind], close);
     }
     printf("\n\n%s\n\n", t->summary);
-    for (const Arg *a = t->args; a->name; a++) printf("  %-24s %s\n", a->name, a->doc);
+    for (const Arg *a = t->args; a->name; a++) {
+        printf("  %-24s %s", a->name, a->doc);
+        if (!a->required && a->kind == ARG_INT)
+            printf("; default %lld", (long long)*(const int64_t *)a->to);
+        if (!a->required && a->kind == ARG_NUM) printf("; default %g", *(const double *)a->to);
+        printf("\n");
+    }
+    if (t->more) printf("\n%s", t->more);
 }
 
 static Status parse_value(const ArgTable *t, const Arg *a, const char *text) {
@@ -51,16 +58,11 @@ static Status parse_value(const ArgTable *t, const Arg *a, const char *text) {
     return OK;
 }
 
+/* The option that the first n bytes of `text` name. */
 static const Arg *find_option(const ArgTable *t, const char *text, size_t n) {
     for (const Arg *a = t->args; a->name; a++)
-        if (a->name[0] == '-' && str_starts(text, a->name) && a->name[n] == '\0') return a;
+        if (a->name[0] == '-' && strlen(a->name) == n && strncmp(a->name, text, n) == 0) return a;
     return NULL;
-}
-
-static size_t name_length(const char *text) {
-    size_t n = 0;
-    while (text[n] && text[n] != '=') n++;
-    return n;
 }
 
 static const Arg *find_positional(const ArgTable *t, int k) {
@@ -72,45 +74,58 @@ static const Arg *find_positional(const ArgTable *t, int k) {
     return NULL;
 }
 
+typedef struct Words {
+    int argc, at; /* at: the word that is read now */
+    char **argv;
+} Words;
+
+/* The value of an option: behind its `=`, or the next word, or for lists all words up to the next
+ * option. */
+static Status take_value(const ArgTable *t, const Arg *a, Words *w) {
+    const char *word = w->argv[w->at], *equals = strchr(word, '=');
+    if (a->kind == ARG_FLAG && equals)
+        return status_fail(ERR_USAGE, "hone %s: %s takes no value", t->verb, a->name);
+    if (a->kind == ARG_FLAG) return parse_value(t, a, NULL);
+    if (equals) return parse_value(t, a, equals + 1);
+    if (w->at + 1 == w->argc)
+        return status_fail(ERR_USAGE, "hone %s: %s needs a value", t->verb, word);
+    TRY(parse_value(t, a, w->argv[++w->at]));
+    while (a->kind == ARG_LIST && w->at + 1 < w->argc && !str_starts(w->argv[w->at + 1], "--"))
+        TRY(parse_value(t, a, w->argv[++w->at]));
+    return OK;
+}
+
+static Status take_word(const ArgTable *t, Words *w, int *positional, bool *given) {
+    const char *word = w->argv[w->at];
+    bool is_option = word[0] == '-' && word[1] != '\0'; /* "-" alone is standard input */
+    const Arg *a =
+        is_option ? find_option(t, word, strcspn(word, "=")) : find_positional(t, (*positional)++);
+    if (!a)
+        return status_fail(ERR_USAGE, "hone %s: %s `%s`; see hone %s --help", t->verb,
+                           is_option ? "no option" : "too many arguments at", word, t->verb);
+    bool *seen = &given[a - t->args];
+    if (*seen && a->kind != ARG_LIST)
+        return status_fail(ERR_USAGE, "hone %s: %s is given twice", t->verb, a->name);
+    *seen = true;
+    return is_option ? take_value(t, a, w) : parse_value(t, a, word);
+}
+
 Status args_parse(const ArgTable *t, int argc, char **argv, bool *help) {
-    bool *given = mem_zalloc(64, sizeof *given);
+    size_t n_args = 0;
+    while (t->args[n_args].name) n_args++;
+    bool *given = mem_zalloc(n_args + 1, sizeof *given);
+    Words w = {.argc = argc, .argv = argv};
     int positional = 0;
     Status st = OK;
     *help = false;
-    for (int i = 1; i < argc && st == OK; i++) {
-        const char *text = argv[i];
-        if (str_equal(text, "--help") || str_equal(text, "-h")) {
-            print_table(t);
-            *help = true;
-            goto out;
-        }
-        bool is_option = text[0] == '-' && text[1] == '-';
-        size_t n = name_length(text);
-        const Arg *a = is_option ? find_option(t, text, n) : find_positional(t, positional++);
-        if (!a) {
-            st = status_fail(ERR_USAGE, "hone %s: %s `%s`; see hone %s --help", t->verb,
-                             is_option ? "no option" : "too many arguments at", text, t->verb);
-            break;
-        }
-        given[a - t->args] = true;
-        if (!is_option)
-            st = parse_value(t, a, text);
-        else if (text[n] == '=')
-            st = parse_value(t, a, text + n + 1);
-        else if (a->kind == ARG_FLAG)
-            st = parse_value(t, a, NULL);
-        else if (i + 1 == argc)
-            st = status_fail(ERR_USAGE, "hone %s: %s needs a value", t->verb, text);
-        else {
-            do st = parse_value(t, a, argv[++i]);
-            while (st == OK && a->kind == ARG_LIST && i + 1 < argc &&
-                   !str_starts(argv[i + 1], "--"));
-        }
+    for (w.at = 1; w.at < argc && st == OK && !*help; w.at++) {
+        *help = str_equal(argv[w.at], "--help") || str_equal(argv[w.at], "-h");
+        if (!*help) st = take_word(t, &w, &positional, given);
     }
-    for (const Arg *a = t->args; a->name && st == OK; a++)
+    if (*help) print_table(t);
+    for (const Arg *a = t->args; a->name && st == OK && !*help; a++)
         if (a->required && !given[a - t->args])
             st = status_fail(ERR_USAGE, "hone %s: %s is needed (%s)", t->verb, a->name, a->doc);
-out:
     mem_free(given);
     return st;
 }

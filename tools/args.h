@@ -26,11 +26,12 @@ typedef struct Arg {
 
 typedef struct ArgTable {
     const char *verb, *summary;
-    const Arg *args; /* ends with a NULL name */
+    const Arg *args;  /* ends with a NULL name */
+    const char *more; /* what --help says below the table, whole lines; or NULL */
 } ArgTable;
 
 /* argv[0] is the verb. ERR_USAGE names what is wrong. --help prints the table and sets *help; the
- * caller then returns OK. */
+ * caller then returns OK. An option may be given once, a list as often as one likes. */
 Status args_parse(const ArgTable *t, int argc, char **argv, bool *help);
 
 #endif

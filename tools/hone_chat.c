@@ -9,6 +9,7 @@
 #include "tools/args.h"
 #include "tools/chat_input.h"
 #include "tools/open.h"
+#include "tools/sampling.h"
 #include "tools/verbs.h"
 
 #include <signal.h>
@@ -17,8 +18,8 @@
 
 typedef struct ChatOptions {
     const char *system;
-    int64_t max_new_tokens, top_k, seed, context;
-    double temperature, top_p;
+    int64_t context;
+    Sampling sampling;
 } ChatOptions;
 
 /* One side of the conversation. */
@@ -83,7 +84,9 @@ static void on_token(void *ctx, int64_t index, int32_t token, double logp) {
     size_t before = s->answer.len;
     (void)index;
     (void)logp;
-    if (s->status == OK) s->status = token_stream_push(&s->stream, &s->answer, token);
+    /* A model's table may be longer than its vocabulary. */
+    if (s->status == OK && token < tokenizer_vocab_size(s->m.tok))
+        s->status = token_stream_push(&s->stream, &s->answer, token);
     print_new(s, before);
 }
 
@@ -117,11 +120,12 @@ static Status generate_answer(Speaker *s, const TokenIds *ids, const ChatOptions
     int64_t room = s->context - (int64_t)ids->n;
     GenRequest request = {.prompt = ids->id,
                           .n_prompt = (int64_t)ids->n,
-                          .max_new_tokens = o->max_new_tokens < room ? o->max_new_tokens : room,
-                          .temperature = o->temperature,
-                          .top_p = o->top_p,
-                          .top_k = (int32_t)o->top_k};
-    GenOptions options = {.seed = (uint64_t)o->seed,
+                          .max_new_tokens =
+                              o->sampling.max_new_tokens < room ? o->sampling.max_new_tokens : room,
+                          .temperature = o->sampling.temperature,
+                          .top_p = o->sampling.top_p,
+                          .top_k = (int32_t)o->sampling.top_k};
+    GenOptions options = {.seed = (uint64_t)o->sampling.seed,
                           .step = (uint64_t)turn,
                           .on_token = on_token,
                           .should_stop = should_stop,
@@ -187,48 +191,35 @@ static Status talk(Speaker *speakers, int n, const ChatOptions *o) {
     return st;
 }
 
-static Status check(const ChatOptions *o) {
-    if (o->max_new_tokens >= 1 && o->context >= 2 && o->temperature >= 0 && o->top_k >= 0 &&
-        o->top_k <= INT32_MAX && o->top_p > 0 && o->top_p <= 1)
-        return OK;
-    return status_fail(ERR_USAGE,
-                       "hone chat: --max-new-tokens must be at least 1, --context at least 2, "
-                       "--temperature and --top-k not below 0, --top-p above 0 and at most 1");
-}
-
 Status hone_chat(int argc, char **argv) {
     ToolModelOptions model = {0}, other = {0};
     ChatOptions o = {
-        .max_new_tokens = 256, .seed = 42, .context = 4096, .temperature = 0.7, .top_p = 1.0};
+        .context = 4096,
+        .sampling = {.max_new_tokens = 256, .temperature = 0.7, .top_p = 1.0, .seed = 42}};
     bool help = false;
     const Arg args[] = {
         {"MODEL", ARG_TEXT, &model.model, true, "model folder, adapter folder, or run folder"},
-        {"--adapter", ARG_TEXT, &model.adapter, false, "PEFT folder over it"},
         {"--compare", ARG_TEXT, &other.model, false,
          "a second model that answers the same, with the same random numbers"},
         {"--system", ARG_TEXT, &o.system, false, "the system message"},
-        {"--max-new-tokens", ARG_INT, &o.max_new_tokens, false, "of an answer; default 256"},
-        {"--temperature", ARG_NUM, &o.temperature, false, "default 0.7; 0 is greedy"},
-        {"--top-k", ARG_INT, &o.top_k, false, "keep the k most probable tokens; default 0: all"},
-        {"--top-p", ARG_NUM, &o.top_p, false,
-         "keep the most probable tokens up to this sum; default 1: all"},
-        {"--seed", ARG_INT, &o.seed, false, "default 42"},
+        SAMPLING_ARGS(o.sampling),
         {"--context", ARG_INT, &o.context, false,
-         "tokens of a conversation at most; default 4096, or what the model has"},
-        {"--dtype", ARG_TEXT, &model.dtype, false,
-         "how weights are stored: float32 (default), bfloat16, float16"},
-        {"--device", ARG_TEXT, &model.device, false, "auto (default), cpu, cuda"},
-        {"--threads", ARG_INT, &model.threads, false, "default 0: all"},
+         "tokens of a conversation at most, where the model has room for as many"},
+        TOOL_MODEL_ARGS(model),
         {0},
     };
-    TRY(args_parse(&(ArgTable){"chat",
-                               "Talk to a model; a line is a turn. /reset forgets what was said, "
+    TRY(args_parse(
+        &(ArgTable){.verb = "chat",
+                    .summary = "Talk to a model; a line is a turn. /reset forgets what was said, "
                                "/quit or the end of the input leaves. Ctrl-C ends an answer, twice "
                                "the program.",
-                               args},
-                   argc, argv, &help));
+                    .args = args},
+        argc, argv, &help));
     if (help) return OK;
-    TRY(check(&o));
+    TRY(sampling_check("chat", &o.sampling));
+    if (o.context < 2 || o.context > SAMPLING_MOST_TOKENS)
+        return status_fail(ERR_USAGE, "hone chat: --context must be from 2 to %d",
+                           SAMPLING_MOST_TOKENS);
     Speaker speakers[2] = {0};
     int n = other.model ? 2 : 1;
     other.dtype = model.dtype;

@@ -1,25 +1,30 @@
 /* hone generate: samples of prompts. */
+#include "core/check.h"
 #include "core/mem.h"
 #include "core/progress.h"
 #include "core/stop.h"
 #include "model/generate.h"
 #include "tools/args.h"
 #include "tools/open.h"
+#include "tools/row_stream.h"
+#include "tools/sampling.h"
 #include "tools/verbs.h"
 
 #include <string.h>
 
 typedef struct Prompts {
-    char **text; /* as shown in the output */
+    Json **shown; /* as the output has it */
     TokenIds *ids;
     int64_t n;
 } Prompts;
 
 typedef struct GenerateOptions {
     const char *prompt, *data, *output;
-    int64_t max_new_tokens, top_k, seed, copies, batch;
-    double temperature, top_p;
+    int64_t copies, batch;
+    Sampling sampling;
 } GenerateOptions;
+
+#define MOST 1000000
 
 /* Finished rows wait here until those before them are written, so that the output keeps the input's
  * order. */
@@ -28,7 +33,7 @@ typedef struct Sink {
     const Prompts *prompts;
     int64_t copies, n, next;
     Json **rows;
-    JsonlWriter *out;
+    RowSink *out;
     Status status;
     Progress progress;
     int64_t done;
@@ -37,11 +42,9 @@ typedef struct Sink {
 static Json *result_row(const Sink *s, int64_t index, const GenResult *r) {
     Json *row = json_new_object(), *logprobs = json_new_array();
     Str text = {0};
-    /* The engine only makes ids of the vocabulary; an odd tokenizer shows as an empty completion.
-     */
-    if (tokenizer_decode(s->tok, &text, r->tokens, (size_t)r->n, TOKENIZER_SKIP_SPECIAL) != OK)
-        str_clear(&text);
-    json_set(row, "prompt", json_new_str(s->prompts->text[index / s->copies]));
+    Status st = tool_decode(s->tok, &text, r->tokens, (size_t)r->n, TOKENIZER_SKIP_SPECIAL);
+    CHECK(st == OK, "%s", status_message()); /* only ids of the tokenizer are left */
+    json_set(row, "prompt", json_clone(s->prompts->shown[index / s->copies]));
     json_set(row, "completion", json_new_str_n(str_text(&text), text.len));
     json_set(row, "output_ids", tool_json_ids(r->tokens, (size_t)r->n));
     for (int64_t i = 0; i < r->n; i++) json_push(logprobs, json_new_f32((float)r->logp[i]));
@@ -55,11 +58,12 @@ static void on_done(void *ctx, int64_t index, const GenResult *result) {
     Sink *s = ctx;
     s->rows[index] = result_row(s, index, result);
     while (s->next < s->n && s->rows[s->next]) {
-        if (s->status == OK) s->status = jsonl_write(s->out, s->rows[s->next]);
+        if (s->status == OK) s->status = row_sink_write(s->out, s->rows[s->next]);
         json_free(s->rows[s->next]);
         s->rows[s->next++] = NULL;
     }
-    progress_update(&s->progress, ++s->done, NULL);
+    s->done++;
+    if (s->n > 1) progress_update(&s->progress, s->done, NULL);
 }
 
 static bool should_stop(void *ctx) {
@@ -67,46 +71,61 @@ static bool should_stop(void *ctx) {
     return stop_requested();
 }
 
-static Status add_prompt(Prompts *p, const Json *row, const ToolModel *m, const char *where) {
-    p->text = mem_realloc(p->text, (size_t)p->n + 1, sizeof *p->text);
-    p->ids = mem_realloc(p->ids, (size_t)p->n + 1, sizeof *p->ids);
-    p->ids[p->n] = (TokenIds){0};
-    size_t ignored;
-    Status st = tool_row_ids(&p->ids[p->n], &ignored, row, m->tok, m->tpl, true, where);
-    if (st == OK && p->ids[p->n].n == 0)
-        st = status_fail(ERR_DATA, "%s: the prompt has no token", where);
+typedef struct PromptReader {
+    Prompts *to;
+    const ToolModel *m;
+    int64_t max_new_tokens;
+} PromptReader;
+
+static Status check_length(const PromptReader *r, const TokenIds *ids, const char *where) {
+    int64_t limit = base_info(r->m->base)->position_limit;
+    if (ids->n == 0) return status_fail(ERR_DATA, "%s: the prompt has no token", where);
+    if (limit == 0 || (int64_t)ids->n + r->max_new_tokens <= limit) return OK;
+    return status_fail(ERR_DATA,
+                       "%s: %zu tokens and %lld new ones are more than the %lld positions of the "
+                       "model; lower --max-new-tokens",
+                       where, ids->n, (long long)r->max_new_tokens, (long long)limit);
+}
+
+/* The prompt as the output shows it: its own text, else what its tokens say. */
+static Json *shown_prompt(const Json *row, const TokenIds *ids, const Tokenizer *tok) {
     const Json *prompt = json_get(row, "prompt"), *text = json_get(row, "text");
-    Str shown = {0};
-    if (json_is(prompt, JSON_KIND_STRING))
-        str_append(&shown, json_str(prompt, NULL));
-    else if (json_is(text, JSON_KIND_STRING))
-        str_append(&shown, json_str(text, NULL));
-    else if (st == OK)
-        st = tokenizer_decode(m->tok, &shown, p->ids[p->n].id, p->ids[p->n].n, 0);
-    p->text[p->n++] = str_take(&shown);
+    const Json *own = json_is(text, JSON_KIND_STRING) ? text : prompt;
+    if (json_is(own, JSON_KIND_STRING) && !json_get(row, "input_ids")) return json_clone(own);
+    Str decoded = {0};
+    Status st = tool_decode(tok, &decoded, ids->id, ids->n, 0);
+    CHECK(st == OK, "%s", status_message());
+    Json *out = json_new_str_n(str_text(&decoded), decoded.len);
+    str_free(&decoded);
+    return out;
+}
+
+/* A completion that stands beside the prompt is not part of it. */
+static Status add_prompt(void *ctx, RowSink *out, const Json *in, const char *where) {
+    PromptReader *r = ctx;
+    Prompts *p = r->to;
+    (void)out;
+    p->shown = mem_realloc(p->shown, (size_t)p->n + 1, sizeof *p->shown);
+    p->ids = mem_realloc(p->ids, (size_t)p->n + 1, sizeof *p->ids);
+    TokenIds *ids = &p->ids[p->n];
+    *ids = (TokenIds){0};
+    Json *row = json_clone(in);
+    json_del(row, "completion");
+    size_t ignored;
+    Status st = tool_row_ids(ids, &ignored, row, r->m->tok, r->m->tpl, true, where);
+    if (st == OK) st = check_length(r, ids, where);
+    p->shown[p->n++] = st == OK ? shown_prompt(row, ids, r->m->tok) : NULL;
+    json_free(row);
     return st;
 }
 
 static Status read_prompts(Prompts *p, const GenerateOptions *o, const ToolModel *m) {
-    Status st = OK;
-    if (o->prompt) {
-        Json *row = json_new_object();
-        json_set(row, "prompt", json_new_str(o->prompt));
-        st = add_prompt(p, row, m, "--prompt");
-        json_free(row);
-        return st;
-    }
-    Jsonl *in = NULL;
-    TRY(jsonl_open(&in, o->data));
-    for (int64_t i = 0; i < jsonl_rows(in) && st == OK; i++) {
-        Json *row = NULL;
-        st = jsonl_parse(&row, in, i);
-        char *where = str_format("%s:%lld", jsonl_path(in), (long long)jsonl_row(in, i).line);
-        if (st == OK) st = add_prompt(p, row, m, where);
-        mem_free(where);
-        json_free(row);
-    }
-    jsonl_close(in);
+    PromptReader reader = {.to = p, .m = m, .max_new_tokens = o->sampling.max_new_tokens};
+    if (!o->prompt) return rows_each(o->data, NULL, add_prompt, &reader, NULL);
+    Json *row = json_new_object();
+    json_set(row, "prompt", json_new_str(o->prompt));
+    Status st = add_prompt(&reader, NULL, row, "--prompt");
+    json_free(row);
     return st;
 }
 
@@ -116,26 +135,27 @@ static Status run_requests(Sink *s, const ToolModel *m, const GenerateOptions *o
     for (int64_t i = 0; i < p->n; i++)
         if ((int64_t)p->ids[i].n > longest) longest = (int64_t)p->ids[i].n;
     GenLimits limits = {.max_batch = s->n < o->batch ? s->n : o->batch,
-                        .max_context = longest + o->max_new_tokens};
+                        .max_context = longest + o->sampling.max_new_tokens};
     GenRequest *requests = mem_zalloc((size_t)s->n, sizeof *requests);
     for (int64_t i = 0; i < s->n; i++)
         requests[i] = (GenRequest){.prompt = p->ids[i / s->copies].id,
                                    .n_prompt = (int64_t)p->ids[i / s->copies].n,
                                    .row_id = i,
-                                   .max_new_tokens = o->max_new_tokens,
-                                   .temperature = o->temperature,
-                                   .top_p = o->top_p,
-                                   .top_k = (int32_t)o->top_k};
+                                   .max_new_tokens = o->sampling.max_new_tokens,
+                                   .temperature = o->sampling.temperature,
+                                   .top_p = o->sampling.top_p,
+                                   .top_k = (int32_t)o->sampling.top_k};
     const int32_t *stop_ids = NULL;
-    GenOptions options = {.seed = (uint64_t)o->seed,
+    GenOptions options = {.seed = (uint64_t)o->sampling.seed,
                           .n_stop_ids = (int)tokenizer_eos_list(m->tok, &stop_ids),
+                          .plain_logp = true,
                           .on_done = on_done,
                           .should_stop = should_stop,
                           .ctx = s};
     options.stop_ids = stop_ids;
     Generator *g = NULL;
     Status st = generator_open(&g, &m->role, &limits);
-    progress_begin(&s->progress, "generate", "rows", s->n, 0);
+    if (s->n > 1) progress_begin(&s->progress, "generate", "rows", s->n, 0);
     if (st == OK) st = generate(g, requests, s->n, &options);
     if (s->n > 1) progress_end(&s->progress);
     generator_close(g);
@@ -149,66 +169,57 @@ static Status generate_all(const ToolModel *m, const GenerateOptions *o) {
     Status st = read_prompts(&p, o, m);
     s.n = p.n * o->copies;
     s.rows = mem_zalloc((size_t)s.n + 1, sizeof *s.rows);
-    if (st == OK) st = jsonl_writer_open(&s.out, o->output, 0);
+    if (st == OK) st = row_sink_open(&s.out, o->output);
     if (st == OK && s.n > 0) st = run_requests(&s, m, o);
-    jsonl_writer_close(s.out);
+    if (st == OK) st = row_sink_commit(s.out);
+    row_sink_close(s.out);
     for (int64_t i = 0; i < s.n; i++) json_free(s.rows[i]);
     mem_free(s.rows);
     for (int64_t i = 0; i < p.n; i++) {
-        mem_free(p.text[i]);
+        json_free(p.shown[i]);
         token_ids_free(&p.ids[i]);
     }
-    mem_free(p.text);
+    mem_free(p.shown);
     mem_free(p.ids);
     return st;
 }
 
 Status hone_generate(int argc, char **argv) {
     ToolModelOptions model = {0};
-    GenerateOptions o = {.output = "-",
-                         .max_new_tokens = 128,
-                         .temperature = 1.0,
-                         .top_p = 1.0,
-                         .seed = 42,
-                         .copies = 1,
-                         .batch = 64};
+    GenerateOptions o = {
+        .output = "-",
+        .copies = 1,
+        .batch = 64,
+        .sampling = {.max_new_tokens = 128, .temperature = 1.0, .top_p = 1.0, .seed = 42}};
     bool help = false;
     const Arg args[] = {
         {"--model", ARG_TEXT, &model.model, true, "model folder, adapter folder, or run folder"},
-        {"--adapter", ARG_TEXT, &model.adapter, false, "PEFT folder over it"},
         {"--prompt", ARG_TEXT, &o.prompt, false, "one prompt"},
         {"--data", ARG_TEXT, &o.data, false,
          "JSON lines of {\"prompt\"}, {\"text\"}, {\"messages\"} or {\"input_ids\"}; - is standard "
          "input"},
         {"--output", ARG_TEXT, &o.output, false, "JSON lines; default standard output"},
-        {"--max-new-tokens", ARG_INT, &o.max_new_tokens, false, "default 128"},
-        {"--temperature", ARG_NUM, &o.temperature, false, "default 1; 0 is greedy"},
-        {"--top-k", ARG_INT, &o.top_k, false, "keep the k most probable tokens; default 0: all"},
-        {"--top-p", ARG_NUM, &o.top_p, false,
-         "keep the most probable tokens up to this sum; default 1: all"},
-        {"--seed", ARG_INT, &o.seed, false, "default 42"},
-        {"--num-return-sequences", ARG_INT, &o.copies, false, "samples of each prompt; default 1"},
-        {"--batch-size", ARG_INT, &o.batch, false, "rows at a time; default 64"},
-        {"--dtype", ARG_TEXT, &model.dtype, false,
-         "how weights are stored: float32 (default), bfloat16, float16"},
-        {"--device", ARG_TEXT, &model.device, false, "auto (default), cpu, cuda"},
-        {"--threads", ARG_INT, &model.threads, false, "default 0: all"},
+        SAMPLING_ARGS(o.sampling),
+        {"--num-return-sequences", ARG_INT, &o.copies, false, "samples of each prompt"},
+        {"--batch-size", ARG_INT, &o.batch, false, "rows at a time"},
+        TOOL_MODEL_ARGS(model),
         {0},
     };
-    TRY(args_parse(&(ArgTable){"generate",
-                               "Samples: {\"prompt\", \"completion\", \"output_ids\", "
+    TRY(args_parse(
+        &(ArgTable){.verb = "generate",
+                    .summary = "Samples: {\"prompt\", \"completion\", \"output_ids\", "
                                "\"logprobs\", \"finish_reason\"} a row, in the order of the input.",
-                               args},
-                   argc, argv, &help));
+                    .args = args},
+        argc, argv, &help));
     if (help) return OK;
     if (!o.prompt == !o.data)
         return status_fail(ERR_USAGE, "hone generate: give --prompt or --data");
-    if (o.max_new_tokens < 1 || o.copies < 1 || o.batch < 1 || o.temperature < 0.0 || o.top_k < 0 ||
-        o.top_p <= 0.0 || o.top_p > 1.0)
+    if (o.copies < 1 || o.copies > MOST || o.batch < 1 || o.batch > MOST)
         return status_fail(ERR_USAGE,
-                           "hone generate: --max-new-tokens, --num-return-sequences and "
-                           "--batch-size must be at least 1, "
-                           "--temperature and --top-k not below 0, --top-p above 0 and at most 1");
+                           "hone generate: --num-return-sequences and --batch-size must be from 1 "
+                           "to %d",
+                           MOST);
+    TRY(sampling_check("generate", &o.sampling));
     ToolModel m;
     Status st = tool_model_open(&m, &model);
     if (st == OK && m.score)

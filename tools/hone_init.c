@@ -12,13 +12,14 @@ Status hone_init(int argc, char **argv) {
         {"--config", ARG_TEXT, &config, true, "config.json of the architecture"},
         {"--tokenizer", ARG_TEXT, &tokenizer, true, "folder whose tokenizer the model gets"},
         {"--output", ARG_TEXT, &output, true, "folder to make"},
-        {"--seed", ARG_INT, &seed, false, "of the weights; default 42"},
+        {"--seed", ARG_INT, &seed, false, "of the weights"},
         {0},
     };
-    TRY(args_parse(&(ArgTable){"init",
-                               "A model folder with random weights, drawn as transformers does.",
-                               args},
-                   argc, argv, &help));
+    TRY(args_parse(
+        &(ArgTable){.verb = "init",
+                    .summary = "A model folder with random weights, drawn as transformers does.",
+                    .args = args},
+        argc, argv, &help));
     if (help) return OK;
     Dev *dev = NULL;
     Base *base = NULL;

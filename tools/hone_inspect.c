@@ -13,10 +13,11 @@ Status hone_inspect(int argc, char **argv) {
          "run folder, checkpoint, model, adapter, tokenizer, .safetensors or .h5 file"},
         {0},
     };
-    TRY(args_parse(&(ArgTable){"inspect",
-                               "What is there: steps, inputs and digests, tensors with their "
-                               "shapes and sizes, special tokens.",
-                               args},
+    TRY(args_parse(&(ArgTable){.verb = "inspect",
+                               .summary =
+                                   "What is there: steps, inputs and digests, tensors with their "
+                                   "shapes and sizes, special tokens.",
+                               .args = args},
                    argc, argv, &help));
     if (help) return OK;
     Str out = {0};

@@ -19,10 +19,11 @@ Status hone_report(int argc, char **argv) {
          "JSON with summary, table, samples, kl_curve for the first screen"},
         {0},
     };
-    TRY(args_parse(&(ArgTable){"report",
-                               "One self-contained page over runs: curves, samples, memory, "
-                               "lineage, configs, timings.",
-                               args},
+    TRY(args_parse(&(ArgTable){.verb = "report",
+                               .summary =
+                                   "One self-contained page over runs: curves, samples, memory, "
+                                   "lineage, configs, timings.",
+                               .args = args},
                    argc, argv, &help));
     if (help) return OK;
     Json *extra = NULL;

@@ -20,6 +20,35 @@
 
 #define REPORT_EVERY_S 10.0
 
+/* For --help. */
+static const char FORMAT[] =
+    "An experiment is YAML:\n"
+    "  name: story world\n"
+    "  output_dir: runs/story\n"
+    "  seeds: [1, 2, 3]                      # default [42]\n"
+    "  variables: {pairs: 3000}\n"
+    "  stages:                               # in order, for each seed\n"
+    "    - name: data\n"
+    "      program: ./make_data.sh           # beside hone or in PATH; with a slash: from this "
+    "file\n"
+    "      args: [\"${pairs}\", \"${stages.data}/pairs.jsonl\"]\n"
+    "      inputs: [words.txt]               # files that it reads: when they change it runs "
+    "again\n"
+    "      outputs: [pairs.jsonl]            # must be there afterwards\n"
+    "      show: pairs.jsonl                 # printed afterwards\n"
+    "    - name: reward\n"
+    "      program: reward                   # sft, reward, ppo: config and overrides, no args\n"
+    "      config: reward.yaml               # from this file\n"
+    "      overrides: {data.train: \"${stages.data}/pairs.jsonl\"}\n"
+    "      needs: [data]                     # besides those that it names by ${stages.NAME}\n"
+    "  table:                                # mean and 95 % interval over the seeds\n"
+    "    columns: [value]\n"
+    "    rows: {accuracy: \"reward:eval_accuracy\", other: \"data/facts.json:a.b\"}\n"
+    "  result: data/result.json              # the report's own part, of the first seed\n"
+    "  next: [\"hone inspect ${stages.reward}\"]\n"
+    "Words in ${}: seed, output_dir, out (the seed's folder), dir (of this file), stages.NAME (a\n"
+    "stage's folder), and the variables.\n";
+
 typedef struct Runner {
     Experiment *e;
     StageRun *runs; /* [n_seeds * n_stages], seed by seed */
@@ -304,17 +333,19 @@ Status hone_run(int argc, char **argv) {
     ArgList arguments = {0};
     bool dry_run = false, help = false;
     const Arg args[] = {
-        {"EXPERIMENT.yaml", ARG_TEXT, &file, true, "the stages; tools/experiment.h says how"},
+        {"EXPERIMENT.yaml", ARG_TEXT, &file, true, "the stages, see below"},
         {"key=value", ARG_LIST, &arguments, false,
          "output_dir=, seeds=1,2, a variable, or STAGE.key= of its config"},
         {"--dry-run", ARG_FLAG, &dry_run, false, "print what would be run, and leave"},
         {0},
     };
-    TRY(args_parse(&(ArgTable){"run",
-                               "Runs the stages of an experiment for every seed. What is finished "
+    TRY(args_parse(
+        &(ArgTable){.verb = "run",
+                    .summary = "Runs the stages of an experiment for every seed. What is finished "
                                "is skipped, what was interrupted goes on.",
-                               args},
-                   argc, argv, &help));
+                    .args = args,
+                    .more = FORMAT},
+        argc, argv, &help));
     if (help) return OK;
     Runner r = {0};
     char *lock = NULL;

@@ -2,10 +2,12 @@
 #include "core/mem.h"
 #include "tools/args.h"
 #include "tools/open.h"
+#include "tools/row_stream.h"
 #include "tools/verbs.h"
 
 /* Host arrays of one sequence. */
 typedef struct Sequence {
+    const ToolModel *m;
     int32_t *positions, *targets;
     double *number; /* log-probs or values, a row each */
     size_t cap;
@@ -23,19 +25,20 @@ static void reserve(Sequence *s, size_t n) {
 
 /* The pass grows with the longest row so far; rows come one at a time, so a row alone decides (law
  * L5). */
-static Status pass_for(Sequence *s, const ToolModel *m, size_t n) {
+static Status pass_for(Sequence *s, size_t n) {
     if (n <= s->pass_rows) return OK;
     pass_close(s->pass);
     s->pass = NULL;
     s->pass_rows = n < 256 ? 256 : n * 2;
     PassLimits limits = {.max_rows = (int64_t)s->pass_rows, .max_seqs = 1};
-    return pass_open(&s->pass, m->dev, pass_measure(&m->role, &limits));
+    return pass_open(&s->pass, s->m->dev, pass_measure(&s->m->role, &limits));
 }
 
-static Status score_ids(Json *row, Sequence *s, const ToolModel *m, const TokenIds *ids) {
+static Status run_pass(Sequence *s, const TokenIds *ids) {
     size_t n = ids->n;
+    const ToolModel *m = s->m;
     reserve(s, n);
-    TRY(pass_for(s, m, n));
+    TRY(pass_for(s, n));
     for (size_t i = 0; i < n; i++) {
         s->positions[i] = (int32_t)i;
         s->targets[i] = i + 1 < n ? ids->id[i + 1] : ROWS_NO_TARGET;
@@ -52,29 +55,40 @@ static Status score_ids(Json *row, Sequence *s, const ToolModel *m, const TokenI
     PassOptions options = {.temperature = 1.0};
     PassOut out = {.logp = m->score ? NULL : s->number, .value = m->score ? s->number : NULL};
     pass_score(s->pass, &m->role, &rows, &options, &out);
-    TRY(dev_check(m->dev));
-    json_set(row, "input_ids", tool_json_ids(ids->id, n));
-    if (m->score) {
+    return dev_check(m->dev);
+}
+
+static void add_numbers(Json *row, const Sequence *s, size_t n) {
+    if (s->m->score) {
         json_set(row, "score", json_new_f32((float)s->number[n - 1]));
-        return OK;
+        return;
     }
     Json *list = json_new_array();
     json_push(list, json_new_null());
     for (size_t i = 0; i + 1 < n; i++) json_push(list, json_new_f32((float)s->number[i]));
     json_set(row, "logprobs", list);
-    return OK;
 }
 
-static Status score_row(JsonlWriter *w, Sequence *s, const ToolModel *m, const Json *in,
-                        const char *where) {
+static Status check_length(const Sequence *s, const TokenIds *ids, const char *where) {
+    int64_t limit = base_info(s->m->base)->position_limit;
+    if (ids->n == 0) return status_fail(ERR_DATA, "%s: the row has no token", where);
+    if (limit == 0 || (int64_t)ids->n <= limit) return OK;
+    return status_fail(ERR_DATA, "%s: %zu tokens are more than the %lld positions of the model",
+                       where, ids->n, (long long)limit);
+}
+
+static Status score_row(void *ctx, RowSink *out, const Json *in, const char *where) {
+    Sequence *s = ctx;
     TokenIds ids = {0};
     size_t n_prompt;
-    Status st = tool_row_ids(&ids, &n_prompt, in, m->tok, m->tpl, false, where);
-    if (st == OK && ids.n == 0) st = status_fail(ERR_DATA, "%s: the row has no token", where);
+    Status st = tool_row_ids(&ids, &n_prompt, in, s->m->tok, s->m->tpl, false, where);
+    if (st == OK) st = check_length(s, &ids, where);
+    if (st == OK) st = run_pass(s, &ids);
     if (st == OK) {
         Json *row = json_new_object();
-        st = score_ids(row, s, m, &ids);
-        if (st == OK) st = jsonl_write(w, row);
+        json_set(row, "input_ids", tool_json_ids(ids.id, ids.n));
+        add_numbers(row, s, ids.n);
+        st = row_sink_write(out, row);
         json_free(row);
     }
     token_ids_free(&ids);
@@ -87,43 +101,31 @@ Status hone_score(int argc, char **argv) {
     bool help = false;
     const Arg args[] = {
         {"--model", ARG_TEXT, &model.model, true, "model folder, adapter folder, or run folder"},
-        {"--adapter", ARG_TEXT, &model.adapter, false, "PEFT folder over it"},
         {"--data", ARG_TEXT, &data, true,
          "JSON lines of {\"text\"}, {\"input_ids\"}, {\"prompt\", \"completion\"} or "
          "{\"messages\"}"},
         {"--output", ARG_TEXT, &output, false, "JSON lines; default standard output"},
-        {"--dtype", ARG_TEXT, &model.dtype, false,
-         "how weights are stored: float32 (default), bfloat16, float16"},
-        {"--device", ARG_TEXT, &model.device, false, "auto (default), cpu, cuda"},
-        {"--threads", ARG_INT, &model.threads, false, "default 0: all"},
+        TOOL_MODEL_ARGS(model),
         {0},
     };
-    TRY(args_parse(&(ArgTable){"score",
-                               "A language model: {\"input_ids\", \"logprobs\": [null, ...]}, the "
+    TRY(args_parse(
+        &(ArgTable){.verb = "score",
+                    .summary = "A language model: {\"input_ids\", \"logprobs\": [null, ...]}, the "
                                "log-prob of each token given those before it. A reward "
                                "model: {\"input_ids\", \"score\"}.",
-                               args},
-                   argc, argv, &help));
+                    .args = args},
+        argc, argv, &help));
     if (help) return OK;
     ToolModel m;
-    Jsonl *in = NULL;
-    JsonlWriter *w = NULL;
-    Sequence s = {0};
+    RowSink *out = NULL;
+    Sequence s = {.m = &m};
     Status st = OK;
     TRY_GOTO(tool_model_open(&m, &model), st, out);
-    TRY_GOTO(jsonl_open(&in, data), st, out);
-    TRY_GOTO(jsonl_writer_open(&w, output, 0), st, out);
-    for (int64_t i = 0; i < jsonl_rows(in) && st == OK; i++) {
-        Json *row = NULL;
-        TRY_GOTO(jsonl_parse(&row, in, i), st, out);
-        char *where = str_format("%s:%lld", jsonl_path(in), (long long)jsonl_row(in, i).line);
-        st = score_row(w, &s, &m, row, where);
-        mem_free(where);
-        json_free(row);
-    }
+    TRY_GOTO(row_sink_open(&out, output), st, out);
+    TRY_GOTO(rows_each(data, "score", score_row, &s, out), st, out);
+    st = row_sink_commit(out);
 out:
-    jsonl_writer_close(w);
-    jsonl_close(in);
+    row_sink_close(out);
     pass_close(s.pass);
     mem_free(s.positions);
     mem_free(s.targets);

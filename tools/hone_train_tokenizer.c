@@ -2,9 +2,13 @@
 #include "core/file.h"
 #include "core/mem.h"
 #include "core/publish.h"
+#include "core/stop.h"
 #include "tools/args.h"
 #include "tools/open.h"
+#include "tools/row_stream.h"
 #include "tools/verbs.h"
+
+#define MAX_TEXT ((size_t)4 << 30)
 
 /* Every string of a JSON value: rows of any format are text. */
 static void collect_strings(Str *out, const Json *j) {
@@ -23,19 +27,44 @@ static void collect_strings(Str *out, const Json *j) {
         collect_strings(out, value);
 }
 
-static Status read_texts(Str *out, const char *path) {
-    if (!str_ends(path, ".jsonl")) return file_read(out, path, (size_t)4 << 30);
-    Jsonl *in = NULL;
-    TRY(jsonl_open(&in, path));
-    Status st = OK;
-    for (int64_t i = 0; i < jsonl_rows(in) && st == OK; i++) {
-        Json *row = NULL;
-        st = jsonl_parse(&row, in, i);
-        if (st == OK) collect_strings(out, row);
-        json_free(row);
+static Status collect_row(void *ctx, RowSink *out, const Json *row, const char *where) {
+    (void)out;
+    (void)where;
+    collect_strings(ctx, row);
+    return OK;
+}
+
+/* Checked here, where the file's name is known. */
+static Status read_text(Str *out, const char *path) {
+    size_t bad;
+    if (str_ends(path, ".jsonl")) return rows_each(path, NULL, collect_row, out, NULL);
+    TRY(file_read(out, path, MAX_TEXT));
+    if (str_utf8_valid(str_text(out), out->len, &bad)) return OK;
+    return status_fail(ERR_DATA, "%s: is not UTF-8 at byte %zu", path, bad);
+}
+
+typedef struct Texts {
+    Str *text; /* [n] one a file */
+    TokenizerInput *input;
+    size_t n, bytes;
+} Texts;
+
+static Status read_texts(Texts *t, const ArgList *files) {
+    t->text = mem_zalloc((size_t)files->n + 1, sizeof *t->text);
+    t->input = mem_zalloc((size_t)files->n + 1, sizeof *t->input);
+    for (int i = 0; i < files->n; i++) {
+        Str *text = &t->text[t->n];
+        TRY(read_text(text, files->items[i]));
+        t->input[t->n++] = (TokenizerInput){str_text(text), text->len};
+        t->bytes += text->len;
     }
-    jsonl_close(in);
-    return st;
+    return t->bytes > 0 ? OK : status_fail(ERR_DATA, "%s: there is no text", files->items[0]);
+}
+
+static void free_texts(Texts *t, int n_files) {
+    for (int i = 0; t->text && i < n_files; i++) str_free(&t->text[i]);
+    mem_free(t->text);
+    mem_free(t->input);
 }
 
 Status hone_train_tokenizer(int argc, char **argv) {
@@ -55,18 +84,21 @@ Status hone_train_tokenizer(int argc, char **argv) {
     };
     TRY(args_parse(
         &(ArgTable){
-            "train-tokenizer",
-            "Learns a byte-level BPE tokenizer; <s>, </s> and <pad> are its special tokens.", args},
+            .verb = "train-tokenizer",
+            .summary =
+                "Learns a byte-level BPE tokenizer; <s>, </s> and <pad> are its special tokens.",
+            .args = args},
         argc, argv, &help));
     if (help) return OK;
     static const char *const special[] = {"<s>", "</s>", "<pad>"};
     if (vocab < 260 || vocab > 1 << 20)
         return status_fail(ERR_USAGE,
                            "hone train-tokenizer: --vocab-size must be from 260 to 1048576");
-    Str text = {0}, source = {0};
+    Texts texts = {0};
+    Str source = {0};
     PublishFolder *folder = NULL;
     Status st = OK;
-    for (int i = 0; i < data.n; i++) TRY_GOTO(read_texts(&text, data.items[i]), st, out);
+    TRY_GOTO(read_texts(&texts, &data), st, out);
     if (chat_template) TRY_GOTO(file_read(&source, chat_template, (size_t)1 << 20), st, out);
     TokenizerTraining how = {.vocab_size = (int32_t)vocab,
                              .min_frequency = 2,
@@ -76,14 +108,14 @@ Status hone_train_tokenizer(int argc, char **argv) {
                              .eos = "</s>",
                              .pad = "<pad>",
                              .chat_template = chat_template ? str_text(&source) : NULL};
-    TokenizerInput input = {str_text(&text), text.len};
-    TRY_GOTO(publish_folder_open(&folder, output, true), st, out);
-    TRY_GOTO(tokenizer_train_bpe(publish_folder_path(folder), &how, &input, 1), st, out);
+    TRY_GOTO(publish_folder_open(&folder, output, false), st, out);
+    TRY_GOTO(tokenizer_train_bpe(publish_folder_path(folder), &how, texts.input, texts.n), st, out);
+    TRY_GOTO(stop_requested() ? stop_status() : OK, st, out);
     TRY_GOTO(publish_folder_commit(folder), st, out);
 out:
     publish_folder_close(folder);
     str_free(&source);
-    str_free(&text);
+    free_texts(&texts, data.n);
     mem_free(data.items);
     return st;
 }

@@ -75,11 +75,12 @@ Status hone_verify(int argc, char **argv) {
         {"RUN", ARG_TEXT, &run, true, "run folder, or one checkpoint"},
         {0},
     };
-    TRY(args_parse(&(ArgTable){"verify",
-                               "Compares every checkpoint, and final/, with what was noted when "
+    TRY(args_parse(
+        &(ArgTable){.verb = "verify",
+                    .summary = "Compares every checkpoint, and final/, with what was noted when "
                                "they were written. Changes nothing.",
-                               args},
-                   argc, argv, &help));
+                    .args = args},
+        argc, argv, &help));
     if (help) return OK;
     if (!file_is_folder(run)) return status_fail(ERR_INPUT, "%s: no such folder", run);
     Verdict v = {0};

@@ -9,6 +9,8 @@
 
 #include <string.h>
 
+#define MAX_THREADS 1024
+
 static Status open_tokenizer(Tokenizer **tok, ChatTemplate **tpl, const ModelPlace *place) {
     *tpl = NULL;
     bool own = false;
@@ -42,6 +44,9 @@ Status tool_model_open(ToolModel *m, const ToolModelOptions *o) {
     *m = (ToolModel){0};
     BaseOptions base = {0};
     TRY(open_dtype(&base.dtype, o->dtype));
+    if (o->threads < 0 || o->threads > MAX_THREADS)
+        return status_fail(ERR_USAGE, "--threads: %lld is not from 0 (all) to %d",
+                           (long long)o->threads, MAX_THREADS);
     char device[32] = "auto";
     if (o->device) snprintf(device, sizeof device, "%s", o->device);
     RunConfig run = {.device = device, .threads = o->threads};
@@ -142,6 +147,16 @@ Status tool_row_ids(TokenIds *ids, size_t *n_prompt, const Json *row, const Toke
     }
     st = tokenizer_encode(tok, ids, str_text(&whole), whole.len, text_flags);
     str_free(&whole);
+    return st;
+}
+
+Status tool_decode(const Tokenizer *tok, Str *text, const int32_t *ids, size_t n, unsigned flags) {
+    int32_t *known = mem_zalloc(n + 1, sizeof *known);
+    size_t n_known = 0;
+    for (size_t i = 0; i < n; i++)
+        if (tokenizer_token(tok, ids[i])) known[n_known++] = ids[i];
+    Status st = tokenizer_decode(tok, text, known, n_known, flags);
+    mem_free(known);
     return st;
 }
 

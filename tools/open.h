@@ -26,6 +26,15 @@ typedef struct ToolModelOptions {
     int64_t threads;
 } ToolModelOptions;
 
+/* The rows of an option table for all but the model. */
+#define TOOL_MODEL_ARGS(o)                                                         \
+    {"--adapter", ARG_TEXT, &(o).adapter, false, "PEFT folder over the model"},    \
+        {"--dtype", ARG_TEXT, &(o).dtype, false,                                   \
+         "how weights are stored: float32 (default on a CPU), bfloat16, float16"}, \
+        {"--device", ARG_TEXT, &(o).device, false, "auto (default) or cpu"}, {     \
+        "--threads", ARG_INT, &(o).threads, false, "0: all"                        \
+    }
+
 Status tool_model_open(ToolModel *out, const ToolModelOptions *o);
 void tool_model_close(ToolModel *m);
 
@@ -33,9 +42,12 @@ void tool_model_close(ToolModel *m);
 Status tool_tokenizer_open(Tokenizer **tok, ChatTemplate **tpl, const char *model);
 
 /* A row's ids: {"input_ids"}, {"text"}, {"prompt", "completion"} or {"messages"}; appended to ids.
- * *prompt_ids: how many belong to the prompt. `where` is for messages. */
+ * *n_prompt: how many belong to the prompt. `where` is for messages. */
 Status tool_row_ids(TokenIds *ids, size_t *n_prompt, const Json *row, const Tokenizer *tok,
                     const ChatTemplate *tpl, bool add_generation_prompt, const char *where);
+
+/* tokenizer_decode of the ids that the tokenizer has: a model's table may be longer. */
+Status tool_decode(const Tokenizer *tok, Str *text, const int32_t *ids, size_t n, unsigned flags);
 
 /* Ids as a JSON array. */
 Json *tool_json_ids(const int32_t *ids, size_t n);
