@@ -4,23 +4,11 @@
 #define HONE_REWARD_REWARD_PROGRAM_H
 
 #include "reward/reward_train.h"
-#include "stage/setup.h"
+#include "stage/supervised.h"
 
 typedef struct RewardProgram {
-    Config *cfg;
-    Run *run; /* NULL in a dry run */
-    Dev *dev;
-    Tokenizer *tok;
-    ChatTemplate *tpl;
-    Dataset *train, *eval; /* eval may be NULL */
-    Batch *eval_batch;
-    Trainee model;
-    Head *score;
-    ParamList params;      /* base or adapter, and the score */
-    RewardTrainer trainer; /* owns pass, optim, batch; closed with the program */
-    Schedule schedule;
-    MemoryPlan plan; /* of a dry run; else run_plan(run) */
-    int64_t steps_per_epoch, total_steps;
+    Supervised s;          /* its head: the score */
+    RewardTrainer trainer; /* borrows from s, owns its buffers */
 } RewardProgram;
 
 Status reward_program_open(RewardProgram *p);
@@ -29,9 +17,6 @@ Status reward_program_evaluate(RewardProgram *p);
 /* Opens everything without a run folder, shows plan, first batch and a time estimate; trains on a
  * copy in memory. */
 Status reward_program_dry_run(RewardProgram *p);
-Status reward_program_export(RewardProgram *p);
 void reward_program_close(RewardProgram *p);
-/* Epochs done after `steps` optimizer steps, as the Trainer counts. */
-double reward_program_epoch(const RewardProgram *p, int64_t steps);
 
 #endif

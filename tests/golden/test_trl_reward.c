@@ -35,14 +35,14 @@ static void check(const char *device) {
     char *argv[] = {(char *)"reward",  (char *)"run.yaml",           (char *)"threads=1",
                     (char *)"--quiet", (char *)"data.shuffle=false", NULL};
     RewardProgram p = {0};
-    if (config_load(&p.cfg, STAGE_REWARD, 5, argv) != OK) fail_msg("%s", status_message());
-    p.cfg->run.device = (char *)device;
-    assert_int_equal(run_open(&p.run, p.cfg), OK);
+    if (config_load(&p.s.cfg, STAGE_REWARD, 5, argv) != OK) fail_msg("%s", status_message());
+    p.s.cfg->run.device = (char *)device;
+    assert_int_equal(run_open(&p.s.run, p.s.cfg), OK);
     assert_int_equal(reward_program_open(&p), OK);
     assert_int_equal(reward_program_begin(&p), OK);
     assert_int_equal(train(&p), OK);
     trl_check_metrics(&c, "out", metrics);
-    trl_check_params(&c, p.dev, "after", &p.params);
+    trl_check_params(&c, p.s.dev, "after", &p.s.params);
     reward_program_close(&p);
     trl_close(&c);
 }

@@ -93,13 +93,13 @@ static Config *load(Stage stage, const char *yaml, const char *device, const cha
 
 static SftProgram *sft_open(const char *device, const char *cut) {
     SftProgram *p = mem_zalloc(1, sizeof *p);
-    p->cfg = load(STAGE_SFT, sft_yaml, device, cut);
+    p->s.cfg = load(STAGE_SFT, sft_yaml, device, cut);
     if (sft_program_open(p) != OK) fail_msg("%s", status_message());
     return p;
 }
 
 static void sft_close(SftProgram *p) {
-    sft_program_close(p);
+    supervised_close(&p->s);
     mem_free(p);
 }
 
@@ -108,10 +108,10 @@ static Vector sft_train(const char *device, const char *cut, double *loss) {
     SftStep done;
     *loss = 0.0;
     for (int64_t step = 0; step < STEPS; step++) {
-        sft_step(&p->trainer, step, schedule_lr(&p->schedule, step), &done);
+        sft_step(&p->trainer, step, schedule_lr(&p->s.schedule, step), &done);
         *loss += done.loss;
     }
-    Vector v = vector_of(p->dev, &p->params, false);
+    Vector v = vector_of(p->s.dev, &p->s.params, false);
     sft_close(p);
     return v;
 }
@@ -149,15 +149,15 @@ static Vector sft_train_ranks(const char *device, const char *cut, double *loss)
             sft_accumulate(&p[rank]->trainer, step, &done[rank]);
             *loss += done[rank].loss;
         }
-        add_grads(&p[0]->params, &p[1]->params);
-        copy_grads(&p[1]->params, &p[0]->params);
+        add_grads(&p[0]->s.params, &p[1]->s.params);
+        copy_grads(&p[1]->s.params, &p[0]->s.params);
         for (int rank = 0; rank < 2; rank++)
-            optim_step(p[rank]->trainer.optim, schedule_lr(&p[rank]->schedule, step),
+            optim_step(p[rank]->trainer.optim, schedule_lr(&p[rank]->s.schedule, step),
                        &done[rank].optim);
         assert_int_equal(p[0]->trainer.num_tokens, p[1]->trainer.num_tokens);
     }
-    Vector v = vector_of(p[0]->dev, &p[0]->params, false);
-    Vector other = vector_of(p[1]->dev, &p[1]->params, false);
+    Vector v = vector_of(p[0]->s.dev, &p[0]->s.params, false);
+    Vector other = vector_of(p[1]->s.dev, &p[1]->s.params, false);
     assert_bits("replicas", v, other);
     mem_free(other.x);
     for (int rank = 0; rank < 2; rank++) sft_close(p[rank]);
@@ -188,7 +188,7 @@ static Vector sft_gradient(const char *device, const char *cut) {
     SftProgram *p = sft_open(device, cut);
     SftStep done;
     sft_accumulate(&p->trainer, 0, &done);
-    Vector v = vector_of(p->dev, &p->params, true);
+    Vector v = vector_of(p->s.dev, &p->s.params, true);
     sft_close(p);
     return v;
 }
@@ -247,7 +247,7 @@ static const char reward_yaml[] = "output_dir: unused\n"
                                   "training: {learning_rate: 1.0e-2, max_steps: 4}\n";
 
 static Vector reward_gradient_of(const char *device, const char *cut, int64_t world) {
-    RewardProgram p = {.cfg = load(STAGE_REWARD, reward_yaml, device, cut)};
+    RewardProgram p = {.s.cfg = load(STAGE_REWARD, reward_yaml, device, cut)};
     if (reward_program_open(&p) != OK) fail_msg("%s", status_message());
     p.trainer.order.world = world;
     RewardStep done;
@@ -255,7 +255,7 @@ static Vector reward_gradient_of(const char *device, const char *cut, int64_t wo
         p.trainer.order.rank = rank;
         reward_accumulate(&p.trainer, 0, &done);
     }
-    Vector v = vector_of(p.dev, &p.params, true);
+    Vector v = vector_of(p.s.dev, &p.s.params, true);
     reward_program_close(&p);
     return v;
 }
