@@ -191,10 +191,13 @@ static void read_table(Experiment *e, const YamlNode *table) {
     for (size_t i = 0; e->rows && i < e->rows->n; i++) {
         const YamlNode *row = e->rows->items[i];
         if (row->kind == YAML_SEQUENCE) want_scalars(&e->errors, row, "a row", true);
+        bool for_all = row->kind == YAML_SCALAR && strstr(row->text, EXPERIMENT_COLUMN);
         size_t n = row->kind == YAML_SEQUENCE ? row->n : 1;
-        if (row->kind == YAML_MAPPING || n != width)
-            yaml_error(&e->errors, row, "row `%s` needs %zu value(s), one a column",
-                       e->rows->keys[i]->text, width);
+        if (row->kind == YAML_MAPPING || (n != width && !for_all))
+            yaml_error(
+                &e->errors, row,
+                "row `%s` needs %zu value(s), one a column, or one text with " EXPERIMENT_COLUMN,
+                e->rows->keys[i]->text, width);
     }
 }
 
@@ -290,6 +293,61 @@ static void take_argument(Experiment *e, YamlNode *root, const char *argument, i
     mem_free(shown);
 }
 
+/* ---- an experiment that extends another ---------------------------------------------------- */
+
+static YamlNode *joined(Experiment *e, const YamlNode *first, const YamlNode *second) {
+    YamlNode *list = yaml_store_alloc(e->store, 1, sizeof *list);
+    *list = *second;
+    list->n = first->n + second->n;
+    list->items = yaml_store_alloc(e->store, list->n + 1, sizeof *list->items);
+    if (first->n > 0) memcpy(list->items, first->items, first->n * sizeof *list->items);
+    for (size_t i = 0; i < second->n; i++) list->items[first->n + i] = second->items[i];
+    return list;
+}
+
+/* What `root` says over what `base` says: stages behind its stages, variables one by one, all else
+ * whole. Kinds that do not fit are left for the reader to name. */
+static void lay_over(Experiment *e, YamlNode *base, const YamlNode *root) {
+    for (size_t i = 0; i < root->n; i++) {
+        YamlNode *key = root->keys[i], *value = root->items[i], *below = yaml_get(base, key->text);
+        if (str_equal(key->text, "extends")) continue;
+        if (below && str_equal(key->text, "stages") && below->kind == YAML_SEQUENCE &&
+            value->kind == YAML_SEQUENCE) {
+            value = joined(e, below, value);
+        } else if (below && str_equal(key->text, "variables") && below->kind == YAML_MAPPING &&
+                   value->kind == YAML_MAPPING) {
+            for (size_t k = 0; k < value->n; k++)
+                yaml_set(e->store, below, value->keys[k], value->items[k]);
+            value = below;
+        }
+        yaml_set(e->store, base, key, value);
+    }
+}
+
+/* *root becomes the whole. One level: the extended file stands by itself. */
+static Status read_extended(Experiment *e, YamlNode **root) {
+    const YamlNode *name = yaml_get(*root, "extends");
+    if (!name) return OK;
+    if (name->kind != YAML_SCALAR || strchr(name->text, '/') || !name->text[0]) {
+        yaml_error(&e->errors, name, "`extends` is the name of a file beside this one");
+        return OK;
+    }
+    YamlNode *base = NULL;
+    char *path = file_join(e->folder, name->text);
+    Status st = yaml_read(&base, e->store, &e->errors, path);
+    mem_free(path);
+    TRY(st);
+    if (!base || base->kind != YAML_MAPPING) {
+        if (e->errors.n == 0) yaml_error(&e->errors, name, "%s is no experiment", name->text);
+        return OK;
+    }
+    if (yaml_get(base, "extends"))
+        yaml_error(&e->errors, name, "%s extends another one itself", name->text);
+    lay_over(e, base, *root);
+    *root = base;
+    return OK;
+}
+
 /* ---- open and close ------------------------------------------------------------------------ */
 
 Status experiment_open(Experiment **out, const char *file, const char *const *arguments,
@@ -301,6 +359,7 @@ Status experiment_open(Experiment **out, const char *file, const char *const *ar
     e->folder = file_folder(file);
     YamlNode *root = NULL;
     Status st = yaml_read(&root, e->store, &e->errors, file);
+    if (st == OK && root && root->kind == YAML_MAPPING) st = read_extended(e, &root);
     if (st != OK) {
         experiment_close(e);
         return st;

@@ -18,10 +18,13 @@
  *         needs: [world]                  # besides those whose folder it names
  *     table:                              # at the end: mean and 95 % interval over the seeds
  *       columns: [SFT, PPO]               # default: one column
- *       rows: {fluent: ["judge_sft/summary.json:fluent", "judge_ppo/summary.json:fluent"],
- *              loss:   ["sft:eval_loss", null]}
+ *       rows: {fluent: "judge/summary.json:${column}.fluent",  # one cell for all columns
+ *              loss:   ["sft:eval_loss", null]}                # or each by itself
  *     result: judge_ppo/result.json       # the report's own part (train/report/page.h), first seed
  *     next: ["hone chat ${stages.ppo} --compare ${stages.sft}"]
+ *
+ * `extends: FILE.yaml`, a file beside this one: its stages come first, then those of this file; its
+ * variables are the defaults of this one's; every other key that this file gives goes before its.
  *
  * Words in ${}: seed; out, the seed's folder; output_dir; dir, the folder of this file;
  * stages.NAME, the folder of that stage or of an earlier one; a variable. `$${` is a plain `${`. A
@@ -33,6 +36,8 @@
 
 #include "core/io/yaml.h"
 #include "core/str.h"
+
+#define EXPERIMENT_COLUMN "${column}"
 
 /* Nodes belong to the experiment; NULL where the key is not given. */
 typedef struct ExperimentStage {

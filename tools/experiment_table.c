@@ -19,24 +19,10 @@ static void cell_free(Cell *c) {
     mem_free(c->key);
 }
 
-/* "STAGE:METRIC" or "STAGE/FILE:a.b"; metric names may hold slashes. */
-static bool cell_parse(Cell *c, Experiment *e, const YamlNode *node) {
-    const char *text = node->text, *colon = strchr(text, ':');
-    *c = (Cell){.stage = -1};
-    size_t n = strcspn(text, "/:");
-    if (!colon || !colon[1] || (text[n] == '/' && text + n + 1 == colon)) {
-        yaml_error(&e->errors, node, "a cell is STAGE:METRIC or STAGE/FILE.json:key, not `%s`",
-                   text);
-        return false;
-    }
-    char *stage = mem_strndup(text, n);
-    c->stage = experiment_stage(e, stage);
-    if (c->stage < 0) yaml_error(&e->errors, node, "there is no stage `%s`", stage);
-    mem_free(stage);
-    if (c->stage < 0) return false;
-    if (text[n] == '/') c->file = mem_strndup(text + n + 1, (size_t)(colon - text) - n - 1);
-    c->key = mem_strdup(colon + 1);
-    return true;
+/* A row is a list with a cell for each column, or one text for all of them. */
+static size_t row_cells(const Experiment *e, const YamlNode *row) {
+    if (row->kind == YAML_SEQUENCE) return row->n;
+    return e->columns ? e->columns->n : 1;
 }
 
 static const YamlNode *cell_node(const YamlNode *row, size_t i) {
@@ -44,17 +30,43 @@ static const YamlNode *cell_node(const YamlNode *row, size_t i) {
     return yaml_is_null(n) ? NULL : n;
 }
 
-static size_t row_cells(const YamlNode *row) {
-    return row->kind == YAML_SEQUENCE ? row->n : 1;
+/* The text of cell k, its ${column} replaced. The caller mem_free's it. */
+static char *cell_source(const Experiment *e, const YamlNode *node, size_t k) {
+    const char *at = strstr(node->text, EXPERIMENT_COLUMN);
+    if (!at || !e->columns) return mem_strdup(node->text);
+    return str_format("%.*s%s%s", (int)(at - node->text), node->text, e->columns->items[k]->text,
+                      at + strlen(EXPERIMENT_COLUMN));
+}
+
+/* "STAGE:METRIC" or "STAGE/FILE:a.b"; metric names may hold slashes. */
+static bool cell_parse(Cell *c, Experiment *e, const YamlNode *node, size_t k) {
+    char *text = cell_source(e, node, k), *colon = strchr(text, ':'), *stage = NULL;
+    size_t n = strcspn(text, "/:");
+    *c = (Cell){.stage = -1};
+    if (!colon || !colon[1] || (text[n] == '/' && text + n + 1 == colon)) {
+        yaml_error(&e->errors, node, "a cell is STAGE:METRIC or STAGE/FILE.json:key, not `%s`",
+                   text);
+        goto out;
+    }
+    stage = mem_strndup(text, n);
+    c->stage = experiment_stage(e, stage);
+    if (c->stage < 0) yaml_error(&e->errors, node, "there is no stage `%s`", stage);
+    if (c->stage < 0) goto out;
+    if (text[n] == '/') c->file = mem_strndup(text + n + 1, (size_t)(colon - text) - n - 1);
+    c->key = mem_strdup(colon + 1);
+out:
+    mem_free(stage);
+    mem_free(text);
+    return c->stage >= 0;
 }
 
 void experiment_table_check(Experiment *e) {
     for (size_t i = 0; e->rows && i < e->rows->n; i++) {
         const YamlNode *row = e->rows->items[i];
-        for (size_t k = 0; k < row_cells(row); k++) {
+        for (size_t k = 0; k < row_cells(e, row); k++) {
             const YamlNode *node = cell_node(row, k);
             Cell c;
-            if (node && node->kind == YAML_SCALAR && cell_parse(&c, e, node)) cell_free(&c);
+            if (node && node->kind == YAML_SCALAR && cell_parse(&c, e, node, k)) cell_free(&c);
         }
     }
 }
@@ -151,10 +163,10 @@ Json *experiment_table_read(Experiment *e) {
         const YamlNode *row = e->rows->items[i];
         Json *out = json_new_array();
         json_push(out, json_new_str(e->rows->keys[i]->text));
-        for (size_t k = 0; k < row_cells(row); k++) {
+        for (size_t k = 0; k < row_cells(e, row); k++) {
             Cell c;
             const YamlNode *node = cell_node(row, k);
-            bool there = node && cell_parse(&c, e, node);
+            bool there = node && cell_parse(&c, e, node, k);
             json_push(out, there ? read_cell(e, &c) : json_new_null());
             if (there) cell_free(&c);
         }

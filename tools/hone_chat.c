@@ -2,11 +2,11 @@
  *
  * With a chat template the whole conversation is what the model sees; without one each line is
  * continued by itself. */
+#include "core/args.h"
 #include "core/log.h"
 #include "core/mem.h"
 #include "core/stop.h"
 #include "model/generate.h"
-#include "tools/args.h"
 #include "tools/chat_input.h"
 #include "tools/open.h"
 #include "tools/sampling.h"
@@ -209,7 +209,7 @@ Status hone_chat(int argc, char **argv) {
         {0},
     };
     TRY(args_parse(
-        &(ArgTable){.verb = "chat",
+        &(ArgTable){.program = "hone chat",
                     .summary = "Talk to a model; a line is a turn. /reset forgets what was said, "
                                "/quit or the end of the input leaves. Ctrl-C ends an answer, twice "
                                "the program.",

@@ -1,6 +1,6 @@
 /* hone chat-template: what a model sees of a conversation. */
+#include "core/args.h"
 #include "core/mem.h"
-#include "tools/args.h"
 #include "tools/open.h"
 #include "tools/row_stream.h"
 #include "tools/verbs.h"
@@ -41,7 +41,7 @@ Status hone_chat_template(int argc, char **argv) {
         {"--output", ARG_TEXT, &output, false, "JSON lines of {\"text\"}; default standard output"},
         {0},
     };
-    TRY(args_parse(&(ArgTable){.verb = "chat-template",
+    TRY(args_parse(&(ArgTable){.program = "hone chat-template",
                                .summary = "Conversations as the model's chat template writes them.",
                                .args = args},
                    argc, argv, &help));

@@ -1,10 +1,10 @@
 /* hone generate: samples of prompts. */
+#include "core/args.h"
 #include "core/check.h"
 #include "core/mem.h"
 #include "core/progress.h"
 #include "core/stop.h"
 #include "model/generate.h"
-#include "tools/args.h"
 #include "tools/open.h"
 #include "tools/row_stream.h"
 #include "tools/sampling.h"
@@ -206,7 +206,7 @@ Status hone_generate(int argc, char **argv) {
         {0},
     };
     TRY(args_parse(
-        &(ArgTable){.verb = "generate",
+        &(ArgTable){.program = "hone generate",
                     .summary = "Samples: {\"prompt\", \"completion\", \"output_ids\", "
                                "\"logprobs\", \"finish_reason\"} a row, in the order of the input.",
                     .args = args},

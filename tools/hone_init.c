@@ -1,6 +1,6 @@
 /* hone init: a model folder with random weights. */
+#include "core/args.h"
 #include "core/publish.h"
-#include "tools/args.h"
 #include "tools/open.h"
 #include "tools/verbs.h"
 
@@ -16,7 +16,7 @@ Status hone_init(int argc, char **argv) {
         {0},
     };
     TRY(args_parse(
-        &(ArgTable){.verb = "init",
+        &(ArgTable){.program = "hone init",
                     .summary = "A model folder with random weights, drawn as transformers does.",
                     .args = args},
         argc, argv, &help));

@@ -1,5 +1,5 @@
 /* hone inspect: what lies at a path. */
-#include "tools/args.h"
+#include "core/args.h"
 #include "tools/inspect.h"
 #include "tools/verbs.h"
 
@@ -13,7 +13,7 @@ Status hone_inspect(int argc, char **argv) {
          "run folder, checkpoint, model, adapter, tokenizer, .safetensors or .h5 file"},
         {0},
     };
-    TRY(args_parse(&(ArgTable){.verb = "inspect",
+    TRY(args_parse(&(ArgTable){.program = "hone inspect",
                                .summary =
                                    "What is there: steps, inputs and digests, tensors with their "
                                    "shapes and sizes, special tokens.",

@@ -1,7 +1,7 @@
 /* hone report: one page over run folders. */
+#include "core/args.h"
 #include "core/file.h"
 #include "core/mem.h"
-#include "tools/args.h"
 #include "tools/verbs.h"
 #include "train/report/page.h"
 
@@ -19,7 +19,7 @@ Status hone_report(int argc, char **argv) {
          "JSON with summary, table, samples, kl_curve for the first screen"},
         {0},
     };
-    TRY(args_parse(&(ArgTable){.verb = "report",
+    TRY(args_parse(&(ArgTable){.program = "hone report",
                                .summary =
                                    "One self-contained page over runs: curves, samples, memory, "
                                    "lineage, configs, timings.",

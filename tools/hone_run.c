@@ -1,4 +1,5 @@
 /* hone run: the stages of an experiment, in order, for every seed. */
+#include "core/args.h"
 #include "core/file.h"
 #include "core/io/jsonl.h"
 #include "core/lock.h"
@@ -7,7 +8,6 @@
 #include "core/progress.h"
 #include "core/publish.h"
 #include "core/stop.h"
-#include "tools/args.h"
 #include "tools/child.h"
 #include "tools/experiment_table.h"
 #include "tools/stage_run.h"
@@ -42,10 +42,13 @@ static const char FORMAT[] =
     "      overrides: {data.train: \"${stages.data}/pairs.jsonl\"}\n"
     "      needs: [data]                     # besides those that it names by ${stages.NAME}\n"
     "  table:                                # mean and 95 % interval over the seeds\n"
-    "    columns: [value]\n"
-    "    rows: {accuracy: \"reward:eval_accuracy\", other: \"data/facts.json:a.b\"}\n"
+    "    columns: [SFT, PPO]\n"
+    "    rows: {fluent: \"judge/facts.json:${column}.fluent\", loss: [\"sft:eval_loss\", null]}\n"
     "  result: data/result.json              # the report's own part, of the first seed\n"
     "  next: [\"hone inspect ${stages.reward}\"]\n"
+    "  extends: other.yaml                   # beside this file: its stages first, its other keys "
+    "as "
+    "defaults\n"
     "Words in ${}: seed, output_dir, out (the seed's folder), dir (of this file), stages.NAME (a\n"
     "stage's folder), and the variables.\n";
 
@@ -241,7 +244,7 @@ static Status make_plan(Runner *r) {
     r->runs = mem_zalloc((size_t)(e->n_seeds * e->n_stages) + 1, sizeof *r->runs);
     experiment_table_check(e);
     for (int i = 0; i < e->n_seeds; i++) {
-        TRY(experiment_errors(e)); /* a second seed has the same ones */
+        if (i > 0) TRY(experiment_errors(e)); /* a second seed has the same ones */
         for (int k = 0; k < e->n_stages; k++, r->n++)
             TRY(stage_run_init(&r->runs[r->n], e, k, e->seeds[i], &r->runs[i * e->n_stages]));
     }
@@ -340,7 +343,7 @@ Status hone_run(int argc, char **argv) {
         {0},
     };
     TRY(args_parse(
-        &(ArgTable){.verb = "run",
+        &(ArgTable){.program = "hone run",
                     .summary = "Runs the stages of an experiment for every seed. What is finished "
                                "is skipped, what was interrupted goes on.",
                     .args = args,

@@ -1,5 +1,5 @@
 /* hone schema: the JSON Schema of a stage's config. */
-#include "tools/args.h"
+#include "core/args.h"
 #include "tools/verbs.h"
 #include "train/config/config.h"
 
@@ -13,7 +13,7 @@ Status hone_schema(int argc, char **argv) {
         {"STAGE", ARG_TEXT, &name, true, "sft, reward or ppo"},
         {0},
     };
-    TRY(args_parse(&(ArgTable){.verb = "schema",
+    TRY(args_parse(&(ArgTable){.program = "hone schema",
                                .summary = "The JSON Schema of a config, for editors: put `# "
                                           "yaml-language-server: $schema=FILE` on its first line.",
                                .args = args},

@@ -1,6 +1,6 @@
 /* hone score: log-probs of each token under a language model, or the score of a reward model. */
+#include "core/args.h"
 #include "core/mem.h"
-#include "tools/args.h"
 #include "tools/open.h"
 #include "tools/row_stream.h"
 #include "tools/verbs.h"
@@ -109,7 +109,7 @@ Status hone_score(int argc, char **argv) {
         {0},
     };
     TRY(args_parse(
-        &(ArgTable){.verb = "score",
+        &(ArgTable){.program = "hone score",
                     .summary = "A language model: {\"input_ids\", \"logprobs\": [null, ...]}, the "
                                "log-prob of each token given those before it. A reward "
                                "model: {\"input_ids\", \"score\"}.",

@@ -1,6 +1,6 @@
 /* hone tokenize: text to ids, and back. */
+#include "core/args.h"
 #include "core/mem.h"
-#include "tools/args.h"
 #include "tools/open.h"
 #include "tools/row_stream.h"
 #include "tools/verbs.h"
@@ -84,7 +84,7 @@ Status hone_tokenize(int argc, char **argv) {
         {0},
     };
     TRY(args_parse(
-        &(ArgTable){.verb = "tokenize",
+        &(ArgTable){.program = "hone tokenize",
                     .summary =
                         "Token ids of texts, {\"ids\": [...]} a row; with --decode texts of ids.",
                     .args = args},

@@ -1,9 +1,9 @@
 /* hone train-tokenizer: a byte-level BPE from text. */
+#include "core/args.h"
 #include "core/file.h"
 #include "core/mem.h"
 #include "core/publish.h"
 #include "core/stop.h"
-#include "tools/args.h"
 #include "tools/open.h"
 #include "tools/row_stream.h"
 #include "tools/verbs.h"
@@ -84,7 +84,7 @@ Status hone_train_tokenizer(int argc, char **argv) {
     };
     TRY(args_parse(
         &(ArgTable){
-            .verb = "train-tokenizer",
+            .program = "hone train-tokenizer",
             .summary =
                 "Learns a byte-level BPE tokenizer; <s>, </s> and <pad> are its special tokens.",
             .args = args},

@@ -1,9 +1,9 @@
 /* hone verify: are the checkpoints and the result of a run what was written? */
+#include "core/args.h"
 #include "core/file.h"
 #include "core/io/json.h"
 #include "core/io/safetensors.h"
 #include "core/mem.h"
-#include "tools/args.h"
 #include "tools/verbs.h"
 #include "train/checkpoint.h"
 #include "train/run.h"
@@ -76,7 +76,7 @@ Status hone_verify(int argc, char **argv) {
         {0},
     };
     TRY(args_parse(
-        &(ArgTable){.verb = "verify",
+        &(ArgTable){.program = "hone verify",
                     .summary = "Compares every checkpoint, and final/, with what was noted when "
                                "they were written. Changes nothing.",
                     .args = args},

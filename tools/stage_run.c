@@ -243,6 +243,7 @@ Status stage_run_init(StageRun *r, Experiment *e, int k, int64_t seed, const Sta
                     .seed = seed,
                     .folder = experiment_stage_folder(e, seed, k),
                     .state = STAGE_NEW};
+    if (!r->stage->program) return OK; /* whoever read the experiment has said so */
     bool *needs = mem_zalloc((size_t)e->n_stages, sizeof *needs);
     memcpy(needs, e->stages[k].needs, (size_t)e->n_stages * sizeof *needs);
     ExperimentScope scope = {.e = e, .seed = seed, .stage = k, .uses = needs};

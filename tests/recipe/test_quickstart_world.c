@@ -35,7 +35,8 @@ static void test_quickstart_world__demonstrators_miss_what_they_should(void **st
     (void)state;
     char *folder = scratch_new();
     char *demos = file_join(folder, "demos.jsonl"), *judged = file_join(folder, "judged.jsonl");
-    storyworld("demos --n 2000 --seed 5 --output %s%s", demos, "");
+    storyworld("data --base 0 --demos 2000 --requests 0 --held-out 0 --seed 5 --output %s%s",
+               folder, "");
     storyworld("judge --samples %s --output %s", demos, judged);
     int64_t rows;
     assert_int_equal(count_true(judged, "fluent", &rows), 2000); /* all of the grammar */

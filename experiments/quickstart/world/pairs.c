@@ -51,7 +51,6 @@ static Candidate *find_candidates(const Sample *s, int64_t n, int64_t *count) {
 }
 
 Status pairs_write(const PairOptions *o) {
-    if (!o->samples) return status_fail(ERR_USAGE, "storyworld pairs: --samples is needed");
     Samples all = {0};
     JsonlWriter *w = NULL;
     Candidate *found = NULL;

@@ -25,11 +25,16 @@ Status samples_read(Samples *out, const char *path) {
     return st;
 }
 
-void samples_free(Samples *s) {
-    for (int64_t i = 0; i < s->n; i++) {
-        mem_free(s->items[i].prompt);
-        mem_free(s->items[i].text);
+void samples_keep(Samples *s, int64_t n) {
+    while (s->n > n) {
+        Sample *last = &s->items[--s->n];
+        mem_free(last->prompt);
+        mem_free(last->text);
     }
+}
+
+void samples_free(Samples *s) {
+    samples_keep(s, 0);
     mem_free(s->items);
     *s = (Samples){0};
 }

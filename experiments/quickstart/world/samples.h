@@ -17,6 +17,8 @@ typedef struct Samples {
 
 /* Rows {"prompt", "completion"}; each is judged. */
 Status samples_read(Samples *out, const char *path);
+/* Drops all but the first n. */
+void samples_keep(Samples *s, int64_t n);
 void samples_free(Samples *s);
 
 #endif

@@ -1,274 +1,154 @@
 /* storyworld: the quickstart's world as a program of its own; the trainers do not know it.
- *
- *     storyworld data     --base N --demos N --requests N --held-out N --seed S --output FOLDER the
- * three below, and test.jsonl storyworld base     --n N --seed S --output F     titled stories, for
- * the base model:
- * {"text"} storyworld demos    --n N --seed S --output F     requests answered by hurried writers:
- * {"prompt", "completion"} storyworld requests --n N --seed S --output F [--held-out] {"prompt"}
- *     storyworld pairs    --samples G --n N --seed S --flip P --output F     preferences among
- * samples of one prompt storyworld judge    --samples G --output F        each sample with its
- * verdict, and a summary on stdout
- *
- * --samples reads what `hone generate` writes: {"prompt", "completion", ...} a row.
+ * `storyworld VERB --help` says what a verb takes. Samples are read as `hone generate` writes them.
  */
-#include "core/file.h"
+#include "core/args.h"
 #include "core/io/jsonl.h"
 #include "core/log.h"
 #include "core/mem.h"
-#include "judge.h"
+#include "core/str.h"
 #include "pairs.h"
 #include "result.h"
+#include "texts.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
-typedef struct Arguments {
-    int64_t n;
-    uint64_t seed;
-    double flip;
-    int64_t n_base, n_demos, n_requests, n_held_out; /* of `data` */
-    bool held_out, shuffle_labels;
-    const char *samples, *output;
-    ResultOptions result;
-} Arguments;
+#define MOST_ROWS 100000000
 
-/* "NAME=FILE" as a set of samples. The name is cut out of the argument itself. */
-static Status add_set(ResultOptions *r, char *text, bool is_best) {
-    char *equals = strchr(text, '=');
-    if (!equals) return status_fail(ERR_USAGE, "storyworld: `%s` is not NAME=FILE", text);
-    if (r->n_sets == RESULT_MAX_SETS) return status_fail(ERR_USAGE, "storyworld: too many sets");
-    *equals = '\0';
-    r->sets[r->n_sets++] =
-        (ResultSet){.name = text, .path = equals + 1, .scores = is_best ? "" : NULL};
-    return OK;
+static Status check_rows(const char *program, int64_t n) {
+    if (n >= 0 && n <= MOST_ROWS) return OK;
+    return status_fail(ERR_USAGE, "%s: row counts are from 0 to %d", program, MOST_ROWS);
 }
 
-/* Options of `result`; false when it is none of them. */
-static bool parse_result(ResultOptions *r, const char *name, char *value, Status *st) {
-    if (str_equal(name, "--set"))
-        *st = add_set(r, value, false);
-    else if (str_equal(name, "--best-set"))
-        *st = add_set(r, value, true);
-    else if (str_equal(name, "--best-of"))
-        r->best_of = atoi(value);
-    else if (str_equal(name, "--reward-run"))
-        r->reward_run = value;
-    else if (str_equal(name, "--ppo-run"))
-        r->ppo_run = value;
-    else if (str_equal(name, "--train-pairs"))
-        r->train_pairs = value;
-    else if (str_equal(name, "--clean-pairs"))
-        r->clean_pairs = value;
-    else if (str_equal(name, "--scores")) {
-        for (int i = 0; i < r->n_sets; i++)
-            if (r->sets[i].scores) r->sets[i].scores = value;
-    } else
-        return false;
-    return true;
+static Status verb_data(int argc, char **argv) {
+    TextOptions o = {.n_base = 20000, .n_demos = 4000, .n_requests = 1300, .n_test = 512};
+    int64_t seed = 1;
+    bool help = false;
+    const Arg args[] = {
+        {"--output", ARG_TEXT, &o.output, true,
+         "folder for base.jsonl, demos.jsonl, requests.jsonl, test.jsonl"},
+        {"--base", ARG_INT, &o.n_base, false, "titled stories"},
+        {"--demos", ARG_INT, &o.n_demos, false, "requests answered by hurried writers"},
+        {"--requests", ARG_INT, &o.n_requests, false, "requests alone"},
+        {"--held-out", ARG_INT, &o.n_test, false,
+         "requests whose (hero, animal, thing) no other file has"},
+        {"--seed", ARG_INT, &seed, false, "of the random numbers"},
+        {0},
+    };
+    const ArgTable table = {.program = "storyworld data",
+                            .summary = "Texts for the base model, the demonstrations and requests.",
+                            .args = args};
+    TRY(args_parse(&table, argc, argv, &help));
+    if (help) return OK;
+    o.seed = (uint64_t)seed;
+    const int64_t n[] = {o.n_base, o.n_demos, o.n_requests, o.n_test};
+    for (int i = 0; i < 4; i++) TRY(check_rows(table.program, n[i]));
+    return texts_write(&o);
 }
 
-/* Demonstrators miss an asked fact, or lose the thread, this often. */
-#define MISS 0.2
-#define SLIP 0.1
-
-static Status parse_arguments(Arguments *a, int argc, char **argv) {
-    *a = (Arguments){.n = 1000, .output = "-"};
-    for (int i = 2; i < argc; i++) {
-        const char *name = argv[i];
-        if (str_equal(name, "--held-out") && !str_equal(argv[1], "data")) {
-            a->held_out = true;
-            continue;
-        }
-        if (str_equal(name, "--shuffle-labels")) {
-            a->shuffle_labels = true;
-            continue;
-        }
-        if (i + 1 == argc) return status_fail(ERR_USAGE, "storyworld: %s needs a value", name);
-        char *value = argv[++i];
-        Status st = OK;
-        if (parse_result(&a->result, name, value, &st))
-            TRY(st);
-        else if (str_equal(name, "--n"))
-            a->n = atoll(value);
-        else if (str_equal(name, "--base"))
-            a->n_base = atoll(value);
-        else if (str_equal(name, "--demos"))
-            a->n_demos = atoll(value);
-        else if (str_equal(name, "--requests"))
-            a->n_requests = atoll(value);
-        else if (str_equal(name, "--held-out"))
-            a->n_held_out = atoll(value);
-        else if (str_equal(name, "--seed"))
-            a->seed = (uint64_t)atoll(value);
-        else if (str_equal(name, "--flip"))
-            a->flip = atof(value);
-        else if (str_equal(name, "--samples"))
-            a->samples = value;
-        else if (str_equal(name, "--output"))
-            a->output = value;
-        else
-            return status_fail(ERR_USAGE,
-                               "storyworld: unknown option %s; see the head of storyworld.c", name);
-    }
-    return OK;
+static Status verb_pairs(int argc, char **argv) {
+    PairOptions o = {.n = 3000, .output = "-"};
+    int64_t seed = 1;
+    bool help = false;
+    const Arg args[] = {
+        {"--samples", ARG_TEXT, &o.samples, true,
+         "JSON lines of {\"prompt\", \"completion\"}, several of a prompt behind one another"},
+        {"--output", ARG_TEXT, &o.output, false,
+         "JSON lines of {\"prompt\", \"chosen\", \"rejected\", \"flipped\"}; default standard "
+         "output"},
+        {"--n", ARG_INT, &o.n, false, "pairs, at most"},
+        {"--flip", ARG_NUM, &o.flip, false, "share of labels turned round"},
+        {"--shuffle-labels", ARG_FLAG, &o.shuffle_labels, false,
+         "a control: every label by the toss of a coin"},
+        {"--seed", ARG_INT, &seed, false, "of the random numbers"},
+        {0},
+    };
+    const ArgTable table = {.program = "storyworld pairs",
+                            .summary =
+                                "Preferences among samples of a prompt, labelled by the judge.",
+                            .args = args};
+    TRY(args_parse(&table, argc, argv, &help));
+    if (help) return OK;
+    TRY(check_rows(table.program, o.n));
+    if (o.flip < 0.0 || o.flip > 1.0)
+        return status_fail(ERR_USAGE, "%s: --flip is from 0 to 1", table.program);
+    o.seed = (uint64_t)seed;
+    return pairs_write(&o);
 }
 
-static Status write_row(JsonlWriter *w, const char *key_a, const Str *a, const char *key_b,
-                        const Str *b) {
-    Json *row = json_new_object();
-    json_set(row, key_a, json_new_str(str_text(a)));
-    if (key_b) json_set(row, key_b, json_new_str(str_text(b)));
-    Status st = jsonl_write(w, row);
-    json_free(row);
+static Status verb_judge(int argc, char **argv) {
+    const char *samples = NULL, *output = "-";
+    bool help = false;
+    const Arg args[] = {
+        {"--samples", ARG_TEXT, &samples, true, "JSON lines of {\"prompt\", \"completion\"}"},
+        {"--output", ARG_TEXT, &output, false,
+         "the rows with what the judge says of them; default standard output"},
+        {0},
+    };
+    TRY(args_parse(&(ArgTable){.program = "storyworld judge",
+                               .summary = "Judges samples, and prints the shares.",
+                               .args = args},
+                   argc, argv, &help));
+    return help ? OK : result_judge(samples, output);
+}
+
+static Status verb_result(int argc, char **argv) {
+    ResultOptions o = {.best_of = 4, .output = "-"};
+    ArgList sets = {0}, runs = {0};
+    bool help = false;
+    const Arg args[] = {
+        {"--set", ARG_LIST, &sets, true,
+         "NAME=SAMPLES of the held-out requests; NAME=SAMPLES,SCORES takes the best by `hone "
+         "score`"},
+        {"--best-of", ARG_INT, &o.best_of, false, "samples of a request, where scores are given"},
+        {"--reward-run", ARG_TEXT, &o.reward_run, false, "run folder of the reward model"},
+        {"--train-pairs", ARG_TEXT, &o.train_pairs, false, "its pairs, for the baselines"},
+        {"--clean-pairs", ARG_TEXT, &o.clean_pairs, false, "its clean pairs"},
+        {"--ppo-run", ARG_LIST, &runs, false, "NAME=run folder: judge and reward against KL"},
+        {"--output", ARG_TEXT, &o.output, false, "JSON; default standard output"},
+        {0},
+    };
+    Status st = args_parse(&(ArgTable){.program = "storyworld result",
+                                       .summary = "Every figure, prompt and text of an experiment.",
+                                       .args = args},
+                           argc, argv, &help);
+    for (int i = 0; i < sets.n && st == OK; i++) st = result_add_set(&o, sets.items[i]);
+    for (int i = 0; i < runs.n && st == OK; i++) st = result_add_run(&o, runs.items[i]);
+    if (st == OK && !help) st = result_write(&o);
+    result_options_free(&o);
+    mem_free(sets.items);
+    mem_free(runs.items);
     return st;
 }
 
-/* What a demonstrator writes for a request: asked facts missed, endings mixed, sometimes the thread
- * lost. */
-static void demo_write(Str *out, const Facts *asked, RngStream *rng) {
-    Facts f = *asked;
-    if (rng_next_uniform(rng) < MISS) {
-        int n;
-        slot_words(SLOT_THING, &n);
-        f.word[SLOT_THING] = (f.word[SLOT_THING] + 1 + (int)rng_below(rng, (uint64_t)n - 1)) % n;
-    }
-    if (rng_next_uniform(rng) < MISS) {
-        int lengths = STORY_MAX - STORY_MIN + 1;
-        f.n_sentences =
-            STORY_MIN +
-            (f.n_sentences - STORY_MIN + 1 + (int)rng_below(rng, (uint64_t)lengths - 1)) % lengths;
-    }
-    Slips slips = {.hero = rng_next_uniform(rng) < SLIP / 2,
-                   .thing = rng_next_uniform(rng) < SLIP / 2};
-    story_write(out, &f, slips, rng);
-}
+static const struct {
+    const char *name, *summary;
+    Status (*run)(int argc, char **argv);
+} verbs[] = {
+    {"data", "texts for the base model, demonstrations, requests", verb_data},
+    {"pairs", "preferences among samples, labelled by the judge", verb_pairs},
+    {"judge", "samples judged one by one", verb_judge},
+    {"result", "every figure of an experiment in one file", verb_result},
+};
+#define N_VERBS (sizeof verbs / sizeof *verbs)
 
-static Status write_texts(const Arguments *a, const char *verb) {
-    JsonlWriter *w = NULL;
-    TRY(jsonl_writer_open(&w, a->output, 0));
-    Str first = {0}, second = {0};
-    Status st = OK;
-    for (int64_t i = 0; i < a->n && st == OK; i++) {
-        RngStream rng = rng_stream(a->seed, RNG_WORLD, (uint64_t)i);
-        Facts f = facts_draw(&rng, a->held_out);
-        str_clear(&first);
-        str_clear(&second);
-        if (str_equal(verb, "base")) {
-            title_write(&first, &f, &rng);
-            story_write(&first, &f, (Slips){0}, &rng);
-            st = write_row(w, "text", &first, NULL, NULL);
-        } else if (str_equal(verb, "demos")) {
-            request_write(&first, &f, &rng);
-            demo_write(&second, &f, &rng);
-            st = write_row(w, "prompt", &first, "completion", &second);
-        } else {
-            request_write(&first, &f, &rng);
-            st = write_row(w, "prompt", &first, NULL, NULL);
-        }
-    }
-    if (st == OK) st = jsonl_sync(w);
-    jsonl_writer_close(w);
-    str_free(&first);
-    str_free(&second);
-    return st;
-}
-
-/* Everything an experiment starts from; each file has a stream of its own. */
-static Status write_data(const Arguments *a) {
-    const struct {
-        const char *verb, *file;
-        int64_t n;
-        bool held_out;
-    } files[] = {{"base", "base.jsonl", a->n_base, false},
-                 {"demos", "demos.jsonl", a->n_demos, false},
-                 {"requests", "requests.jsonl", a->n_requests, false},
-                 {"requests", "test.jsonl", a->n_held_out, true}};
-    Status st = OK;
-    for (uint64_t i = 0; i < 4 && st == OK; i++) {
-        char *path = file_join(a->output, files[i].file);
-        Arguments one = {.n = files[i].n,
-                         .seed = a->seed * 4 + i,
-                         .held_out = files[i].held_out,
-                         .output = path};
-        st = write_texts(&one, files[i].verb);
-        mem_free(path);
-    }
-    return st;
-}
-
-static void add_verdict(Json *row, const Verdict *v) {
-    json_set(row, "fluent", json_new_bool(v->fluent));
-    json_set(row, "kind", json_new_bool(v->kind));
-    json_set(row, "length", json_new_bool(v->length));
-    json_set(row, "thing", json_new_bool(v->thing));
-    json_set(row, "same", json_new_bool(v->same));
-    json_set(row, "all", json_new_bool(v->all));
-}
-
-static Status judge_samples(const Arguments *a) {
-    if (!a->samples) return status_fail(ERR_USAGE, "storyworld judge: --samples is needed");
-    Jsonl *in = NULL;
-    JsonlWriter *out = NULL;
-    Status st = OK;
-    int64_t sums[6] = {0};
-    TRY_GOTO(jsonl_open(&in, a->samples), st, out);
-    TRY_GOTO(jsonl_writer_open(&out, a->output, 0), st, out);
-    for (int64_t i = 0; i < jsonl_rows(in) && st == OK; i++) {
-        Json *row = NULL;
-        const char *prompt, *text;
-        TRY_GOTO(jsonl_parse(&row, in, i), st, out);
-        st = json_want_str(&prompt, row, "prompt", a->samples);
-        if (st == OK) st = json_want_str(&text, row, "completion", a->samples);
-        if (st == OK) {
-            Verdict v = judge(prompt, text);
-            bool all[6] = {v.fluent, v.kind, v.length, v.thing, v.same, v.all};
-            for (int k = 0; k < 6; k++) sums[k] += all[k];
-            add_verdict(row, &v);
-            st = jsonl_write(out, row);
-        }
-        json_free(row);
-    }
-    double n = (double)(jsonl_rows(in) > 0 ? jsonl_rows(in) : 1);
-    fprintf(stderr,
-            "fluent %.3f  kind %.3f  length %.3f  thing %.3f  same %.3f  all asked %.3f  (%lld "
-            "samples)\n",
-            (double)sums[0] / n, (double)sums[1] / n, (double)sums[2] / n, (double)sums[3] / n,
-            (double)sums[4] / n, (double)sums[5] / n, (long long)jsonl_rows(in));
-out:
-    jsonl_close(in);
-    jsonl_writer_close(out);
-    return st;
-}
-
-static Status run_verb(const char *verb, Arguments *a) {
-    if (str_equal(verb, "data")) return write_data(a);
-    if (str_equal(verb, "judge")) return judge_samples(a);
-    if (str_equal(verb, "base") || str_equal(verb, "demos") || str_equal(verb, "requests"))
-        return write_texts(a, verb);
-    if (str_equal(verb, "pairs"))
-        return pairs_write(&(PairOptions){.samples = a->samples,
-                                          .output = a->output,
-                                          .n = a->n,
-                                          .seed = a->seed,
-                                          .flip = a->flip,
-                                          .shuffle_labels = a->shuffle_labels});
-    if (str_equal(verb, "result")) {
-        a->result.output = a->output;
-        return result_write(&a->result);
-    }
-    return status_fail(ERR_USAGE,
-                       "storyworld: no verb `%s`; there are data, base, demos, requests, "
-                       "pairs, judge, result",
-                       verb);
+static void print_help(FILE *f) {
+    fprintf(f, "usage: storyworld VERB [arguments]    (`storyworld VERB --help` for one verb)\n\n");
+    for (size_t i = 0; i < N_VERBS; i++) fprintf(f, "  %-8s %s\n", verbs[i].name, verbs[i].summary);
 }
 
 int main(int argc, char **argv) {
-    Arguments a = {0};
-    Status st = argc < 2 ? status_fail(ERR_USAGE, "usage: storyworld VERB ...; the head of "
-                                                  "storyworld.c lists them")
-                         : parse_arguments(&a, argc, argv);
-    if (st == OK) st = run_verb(argv[1], &a);
-    if (st != OK) log_error("%s", status_message());
-    return (int)st;
+    bool help = argc > 1 && (str_equal(argv[1], "--help") || str_equal(argv[1], "-h"));
+    if (argc < 2 || help) {
+        print_help(help ? stdout : stderr);
+        return help ? OK : ERR_USAGE;
+    }
+    for (size_t i = 0; i < N_VERBS; i++) {
+        if (!str_equal(argv[1], verbs[i].name)) continue;
+        Status st = verbs[i].run(argc - 1, argv + 1);
+        if (st != OK) log_error("%s", status_message());
+        return (int)st;
+    }
+    log_error("storyworld: no verb `%s`; `storyworld --help` lists them", argv[1]);
+    return ERR_USAGE;
 }

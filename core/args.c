@@ -1,16 +1,15 @@
-#include "tools/args.h"
+#include "core/args.h"
 
+#include "core/io/yaml.h"
 #include "core/mem.h"
 #include "core/str.h"
 
-#include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 static void print_table(const ArgTable *t) {
     static const char *const words[] = {"", "TEXT", "N", "X", "A [B ...]"};
-    printf("usage: hone %s", t->verb);
+    printf("usage: %s", t->program);
     for (const Arg *a = t->args; a->name; a++) {
         const char *open = a->required ? "" : "[", *close = a->required ? "" : "]";
         if (a->name[0] != '-')
@@ -30,8 +29,7 @@ static void print_table(const ArgTable *t) {
 }
 
 static Status parse_value(const ArgTable *t, const Arg *a, const char *text) {
-    char *end = NULL;
-    errno = 0;
+    bool good = true;
     switch (a->kind) {
     case ARG_FLAG:
         *(bool *)a->to = true;
@@ -40,10 +38,10 @@ static Status parse_value(const ArgTable *t, const Arg *a, const char *text) {
         *(const char **)a->to = text;
         return OK;
     case ARG_INT:
-        *(int64_t *)a->to = strtoll(text, &end, 10);
+        good = yaml_to_integer(text, a->to);
         break;
     case ARG_NUM:
-        *(double *)a->to = strtod(text, &end);
+        good = yaml_to_number(text, a->to);
         break;
     case ARG_LIST: {
         ArgList *list = a->to;
@@ -52,10 +50,9 @@ static Status parse_value(const ArgTable *t, const Arg *a, const char *text) {
         return OK;
     }
     }
-    if (end == text || *end || errno)
-        return status_fail(ERR_USAGE, "hone %s: %s takes a number, not `%s`", t->verb, a->name,
-                           text);
-    return OK;
+    if (good) return OK;
+    return status_fail(ERR_USAGE, "%s: %s takes %s, not `%s`", t->program, a->name,
+                       a->kind == ARG_INT ? "an integer" : "a number", text);
 }
 
 /* The option that the first n bytes of `text` name. */
@@ -84,11 +81,11 @@ typedef struct Words {
 static Status take_value(const ArgTable *t, const Arg *a, Words *w) {
     const char *word = w->argv[w->at], *equals = strchr(word, '=');
     if (a->kind == ARG_FLAG && equals)
-        return status_fail(ERR_USAGE, "hone %s: %s takes no value", t->verb, a->name);
+        return status_fail(ERR_USAGE, "%s: %s takes no value", t->program, a->name);
     if (a->kind == ARG_FLAG) return parse_value(t, a, NULL);
     if (equals) return parse_value(t, a, equals + 1);
     if (w->at + 1 == w->argc)
-        return status_fail(ERR_USAGE, "hone %s: %s needs a value", t->verb, word);
+        return status_fail(ERR_USAGE, "%s: %s needs a value", t->program, word);
     TRY(parse_value(t, a, w->argv[++w->at]));
     while (a->kind == ARG_LIST && w->at + 1 < w->argc && !str_starts(w->argv[w->at + 1], "--"))
         TRY(parse_value(t, a, w->argv[++w->at]));
@@ -101,11 +98,11 @@ static Status take_word(const ArgTable *t, Words *w, int *positional, bool *give
     const Arg *a =
         is_option ? find_option(t, word, strcspn(word, "=")) : find_positional(t, (*positional)++);
     if (!a)
-        return status_fail(ERR_USAGE, "hone %s: %s `%s`; see hone %s --help", t->verb,
-                           is_option ? "no option" : "too many arguments at", word, t->verb);
+        return status_fail(ERR_USAGE, "%s: %s `%s`; see %s --help", t->program,
+                           is_option ? "no option" : "too many arguments at", word, t->program);
     bool *seen = &given[a - t->args];
     if (*seen && a->kind != ARG_LIST)
-        return status_fail(ERR_USAGE, "hone %s: %s is given twice", t->verb, a->name);
+        return status_fail(ERR_USAGE, "%s: %s is given twice", t->program, a->name);
     *seen = true;
     return is_option ? take_value(t, a, w) : parse_value(t, a, word);
 }
@@ -125,7 +122,7 @@ Status args_parse(const ArgTable *t, int argc, char **argv, bool *help) {
     if (*help) print_table(t);
     for (const Arg *a = t->args; a->name && st == OK && !*help; a++)
         if (a->required && !given[a - t->args])
-            st = status_fail(ERR_USAGE, "hone %s: %s is needed (%s)", t->verb, a->name, a->doc);
+            st = status_fail(ERR_USAGE, "%s: %s is needed (%s)", t->program, a->name, a->doc);
     mem_free(given);
     return st;
 }

@@ -1,6 +1,6 @@
-/* args: the options of a verb, from one table: parsing and --help. */
-#ifndef HONE_TOOLS_ARGS_H
-#define HONE_TOOLS_ARGS_H
+/* args: the options of a program or a verb, from one table: parsing and --help. */
+#ifndef HONE_CORE_ARGS_H
+#define HONE_CORE_ARGS_H
 
 #include "core/status.h"
 
@@ -25,13 +25,14 @@ typedef struct Arg {
 } Arg;
 
 typedef struct ArgTable {
-    const char *verb, *summary;
+    const char *program; /* as it is called: "hone generate" */
+    const char *summary;
     const Arg *args;  /* ends with a NULL name */
     const char *more; /* what --help says below the table, whole lines; or NULL */
 } ArgTable;
 
-/* argv[0] is the verb. ERR_USAGE names what is wrong. --help prints the table and sets *help; the
- * caller then returns OK. An option may be given once, a list as often as one likes. */
+/* argv[0] is not looked at. ERR_USAGE names what is wrong. --help prints the table and sets *help;
+ * the caller then returns OK. An option may be given once, a list as often as one likes. */
 Status args_parse(const ArgTable *t, int argc, char **argv, bool *help);
 
 #endif
