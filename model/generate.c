@@ -33,7 +33,7 @@ typedef struct GenStage {
     double *temperature, *top_p;      /* [n_out] */
     int32_t *top_k, *token;           /* [n_out] */
     float *u;                         /* [n_out] */
-    double *logp;                     /* [n_out], and as real before that: */
+    double *logp;                     /* [n_out] or the entropy; and as real before that: */
     void *real;
 } GenStage;
 
@@ -49,7 +49,8 @@ struct Generator {
     Tensor *packed; /* [slots * LINEAR_PARTS] */
     GenRow *rows;   /* [max_batch] */
     int64_t n_running;
-    bool plain_logp; /* of the call at hand */
+    bool plain_logp;            /* of the call at hand */
+    double entropy_temperature; /* of the call at hand; 0: none is asked for */
     GenStage stage;
 };
 
@@ -175,7 +176,12 @@ static Tensor upload(Generator *g, DType dtype, int64_t n, const void *from) {
     return t;
 }
 
-/* Logits of h[n_out,C], a token a row, and its log-prob: into the stage. */
+static void download(Generator *g, double *to, Tensor from) {
+    dev_download(g->dev, g->stage.real, from);
+    dtype_convert(to, DTYPE_F64, g->stage.real, from.dtype, (size_t)g->stage.n_out);
+}
+
+/* Logits of h[n_out,C], and into the stage: a token a row and its log-prob, or the entropy. */
 static void sample(Generator *g, const Flow *f, Tensor h) {
     GenStage *s = &g->stage;
     Tensor logits = arena_2d(&g->arena, dev_real(g->dev), s->n_out, g->role.base->info.vocab);
@@ -183,6 +189,14 @@ static void sample(Generator *g, const Flow *f, Tensor h) {
     Tensor token = arena_1d(&g->arena, DTYPE_I32, s->n_out);
     Tensor logp = arena_1d(&g->arena, dev_real(g->dev), s->n_out);
     Tensor lse = arena_1d(&g->arena, dev_real(g->dev), s->n_out);
+    Tensor entropy = arena_1d(&g->arena, dev_real(g->dev), s->n_out);
+    if (g->entropy_temperature > 0.0) {
+        dev_upload(g->dev, token, s->token); /* any: an entropy asks for none */
+        op_logp_fwd(g->dev, logp, entropy, lse, tensor_none(), logits, token,
+                    (LogpArgs){.inv_temperature = 1.0 / g->entropy_temperature});
+        download(g, s->logp, entropy);
+        return;
+    }
     op_sample(g->dev, token, logp, logits,
               (SampleArgs){
                   .temperature = s->temperature, .top_p = s->top_p, .top_k = s->top_k, .u = s->u});
@@ -190,8 +204,7 @@ static void sample(Generator *g, const Flow *f, Tensor h) {
         op_logp_fwd(g->dev, logp, tensor_none(), lse, tensor_none(), logits, token,
                     (LogpArgs){.inv_temperature = 1.0});
     dev_download(g->dev, s->token, token);
-    dev_download(g->dev, s->real, logp);
-    dtype_convert(s->logp, DTYPE_F64, s->real, logp.dtype, (size_t)s->n_out);
+    download(g, s->logp, logp);
 }
 
 /* Prompts: the rows attend to themselves, as in training, and fill the caches. Decode: one row a
@@ -425,5 +438,44 @@ Status generate(Generator *g, const GenRequest *requests, int64_t n, const GenOp
     pack_weights(g, true);
     Status st = run_all(g, requests, n, opt);
     drop_all(g);
+    return st;
+}
+
+/* ---- entropies behind a text
+ * ---------------------------------------------------------------------- */
+
+/* The step after the prompts': a PAD behind each of them, whose key nobody reads. */
+static void stage_pads(Generator *g) {
+    GenStage *s = &g->stage;
+    int64_t pages = g->cache.row_pages;
+    s->n_rows = 0;
+    for (int64_t i = 0; i < s->n_out; i++) {
+        int64_t place = s->place[i], n = g->rows[place].request->n_prompt;
+        kvcache_grow(&g->cache, place, n + 1);
+        stage_row(s, &g->cache, place, 0, n);
+        memcpy(s->table + i * pages, g->cache.table + place * pages,
+               (size_t)pages * sizeof *s->table);
+        s->lens[i] = (int32_t)n;
+    }
+}
+
+Status generate_pad_entropy(Generator *g, const GenRequest *requests, int64_t n, double temperature,
+                            double *entropy, double *pad_entropy) {
+    const GenOptions none = {0};
+    TRY(check_requests(g, requests, n));
+    g->entropy_temperature = temperature;
+    pack_weights(g, true);
+    Status st = OK;
+    for (int64_t next = 0, first = 0; next < n && st == OK; first = next) {
+        admit(g, requests, n, &next, &none);
+        run_step(g, true);
+        memcpy(entropy + first, g->stage.logp, (size_t)(next - first) * sizeof *entropy);
+        stage_pads(g);
+        run_step(g, false);
+        memcpy(pad_entropy + first, g->stage.logp, (size_t)(next - first) * sizeof *entropy);
+        drop_all(g);
+        st = dev_check(g->dev);
+    }
+    g->entropy_temperature = 0.0;
     return st;
 }

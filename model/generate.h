@@ -61,4 +61,12 @@ void generator_close(Generator *g);
  * ended it. Reads the role's current weights: trainable ones are packed anew at each call. */
 Status generate(Generator *g, const GenRequest *requests, int64_t n, const GenOptions *opt);
 
+/* What a padded batch computes behind the text of a request: the entropy of the distribution of the
+ * token that follows it, and of the one that follows a PAD there. Such a PAD is token 0 at the
+ * position behind the text, which sees the text, but neither itself nor other PADs; so all PADs of
+ * a row have the same. Fills entropy and pad_entropy [n], at one temperature; max_new_tokens must
+ * be at least 1 and the rest of the sampling settings is not read. Errors as of generate. */
+Status generate_pad_entropy(Generator *g, const GenRequest *requests, int64_t n, double temperature,
+                            double *entropy, double *pad_entropy);
+
 #endif

@@ -79,8 +79,39 @@ static void value_loss(void *ctx, const TokenChunk *c) {
     }
 }
 
+/* TRL's mean entropy covers every cell of its padded responses (defect B10), with what the padded
+ * forward has behind a response: one state after its last token, then PADs, which are all alike. */
+static Status add_pad_entropy(PpoTrainer *t, const int64_t *index, int64_t n, PpoStats *stats) {
+    const Rollout *r = t->rollout;
+    int64_t width = rollout_longest(r), rows = 0;
+    GenRequest *texts = mem_zalloc((size_t)n, sizeof *texts);
+    double *next = mem_zalloc(2 * (size_t)n, sizeof *next), *pad = next + n;
+    int32_t *ids = mem_zalloc((size_t)t->batch->max_rows, sizeof *ids), *end = ids;
+    for (int64_t i = 0; i < n; i++) {
+        int64_t row = index[i], prompt = r->example[row].n_ids, response = r->length[row];
+        if (response == width) continue;
+        texts[rows++] =
+            (GenRequest){.prompt = end, .n_prompt = prompt + response, .max_new_tokens = 1};
+        memcpy(end, r->example[row].ids, (size_t)prompt * sizeof *ids);
+        memcpy(end + prompt, r->tokens + row * r->response_length, (size_t)response * sizeof *ids);
+        end += prompt + response;
+    }
+    Status st =
+        generate_pad_entropy(t->generator, texts, rows, t->pass_options.temperature, next, pad);
+    for (int64_t i = 0, k = 0; i < n && st == OK; i++) {
+        int64_t pads = width - r->length[index[i]];
+        if (pads == 0) continue;
+        stats->entropy += next[k] + (double)(pads - 1) * pad[k];
+        k++;
+    }
+    mem_free(ids);
+    mem_free(next);
+    mem_free(texts);
+    return st;
+}
+
 /* Forward, loss and backward of policy and value over rows index[n]; gradients accumulate. */
-static void micro_batch(PpoTrainer *t, const int64_t *index, int64_t n, LossContext *ctx) {
+static Status micro_batch(PpoTrainer *t, const int64_t *index, int64_t n, LossContext *ctx) {
     ppo_batch_fill(t->batch, t->rollout, t->trajectory, index, n, t->config->trl_compat);
     if (t->config
             ->trl_compat) { /* TRL: the mean of each micro-batch, then the mean over accumulation */
@@ -94,6 +125,7 @@ static void micro_batch(PpoTrainer *t, const int64_t *index, int64_t n, LossCont
     untargeted.targets = NULL;
     pass_train(t->pass, &t->roles->policy_role, &t->batch->rows, &t->pass_options, &policy);
     pass_train(t->pass, &t->roles->value_role, &untargeted, &t->pass_options, &value);
+    return t->config->trl_compat ? add_pad_entropy(t, index, n, &ctx->stats) : OK;
 }
 
 /* One entry of TRL's table of statistics. `loss_parts`: how many entries the scaled losses were
@@ -101,7 +133,7 @@ static void micro_batch(PpoTrainer *t, const int64_t *index, int64_t n, LossCont
 static void add_stats(PpoTrainer *t, const PpoStats *s, int64_t rows, double loss_parts) {
     UpdateSums *u = &t->sums;
     double tokens = s->tokens, ratio = s->ratio;
-    if (t->config->trl_compat) { /* unmasked: a PAD has ratio 1 and difference 0 */
+    if (t->config->trl_compat) { /* unmasked: a PAD has ratio 1, difference 0 and an entropy */
         double cells = (double)(rows * rollout_longest(t->rollout));
         ratio += cells - s->tokens;
         tokens = cells;
@@ -110,7 +142,7 @@ static void add_stats(PpoTrainer *t, const PpoStats *s, int64_t rows, double los
     u->policykl += s->policykl / s->tokens;
     u->ratio += ratio / tokens;
     u->ratio_squares += (ratio / tokens) * (ratio / tokens);
-    u->entropy += s->entropy / s->tokens;
+    u->entropy += s->entropy / tokens;
     u->clipfrac += s->clipped / s->tokens;
     u->value_clipfrac += s->value_clipped / s->slots;
     u->policy_loss += s->policy_loss * loss_parts;
@@ -154,7 +186,7 @@ static Status minibatch(PpoTrainer *t, const int64_t *index, int64_t n, double l
     int64_t size = t->micro_rows;
     for (int64_t first = 0; first < n; first += size) {
         int64_t rows = n - first < size ? n - first : size;
-        micro_batch(t, index + first, rows, &ctx);
+        TRY(micro_batch(t, index + first, rows, &ctx));
         if (!c->trl_compat) continue;
         add_stats(t, &ctx.stats, rows, (double)t->accumulation);
         ctx.stats = (PpoStats){0};

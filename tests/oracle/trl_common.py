@@ -22,7 +22,7 @@ from transformers.models.llama import modeling_llama
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.join(HERE, "..", "..")
-DATA = os.path.join(HERE, "..", "golden", "data", "trl")
+DATA = os.path.join(os.environ.get("HONE_GOLDEN") or os.path.join(HERE, "..", "golden", "data"), "trl")
 TOKENIZER = os.path.join(ROOT, "configs", "smoke", "tokenizer")
 SMOKE = os.path.join(ROOT, "configs", "smoke", "data")
 DRAWS = 8

@@ -4,21 +4,26 @@
 Sampling is replaced by fixed responses (with the log-probs of a full forward, as Hone has them); everything behind it
 is TRL's own train(): scores, penalty, masks, KL, rewards, advantages, minibatches, losses, statistics, optimizer and
 scheduler. Rows keep their order. `plain`: responses of every length up to the limit; in the second update all end
-early; two minibatches, which do not step apart. `k3`: the other estimator, whitened rewards, no stop token.
+early; two minibatches, which do not step apart. `k3`: the other estimator, whitened rewards, no stop token. `lora`:
+the policy is an adapter, whose base is the reference; a stop token that is not the EOS which the penalty asks for, and
+scores in chunks.
 
-    python3 trl_ppo.py      remakes tests/golden/data/trl/ppo_*.safetensors (the models: trl_sft.py)
+    python3 trl_ppo.py [CASE ...]    remakes tests/golden/data/trl/ppo_*.safetensors (the models: trl_sft.py)
 """
 import json
+import os
+import sys
 
 import numpy as np
 import torch
 from datasets import Dataset
+from peft import LoraConfig, PeftModel, get_peft_model
 from transformers import LlamaForCausalLM, LlamaForSequenceClassification
 from trl.experimental.ppo import PPOConfig, PPOTrainer, ppo_trainer
 
 import trl_common as common
 
-EOS, PAD, LIMIT = 1, 2, 7
+EOS, PAD, STOP, LIMIT = 1, 2, 7, 7
 METRICS = ["objective/kl", "objective/entropy", "objective/non_score_reward", "objective/rlhf_reward",
            "objective/scores", "policy/approxkl_avg", "policy/clipfrac_avg", "loss/policy_avg", "loss/value_avg",
            "val/clipfrac_avg", "policy/entropy_avg", "val/ratio", "val/ratio_var", "val/num_eos_tokens", "lr",
@@ -31,8 +36,14 @@ CASES = {
                   cliprange_value=0.1),
     "k3": dict(kl_estimator="k3", kl_coef=0.05, whiten_rewards=True, num_ppo_epochs=2, gamma=0.9, lam=0.8,
                per_device_train_batch_size=4, gradient_accumulation_steps=2, learning_rate=1e-2, vf_coef=0.5),
+    "lora": dict(stop_token_id=STOP, missing_eos_penalty=0.5, num_ppo_epochs=2, per_device_train_batch_size=4,
+                 gradient_accumulation_steps=2, learning_rate=1e-2, local_rollout_forward_batch_size=3),
 }
-LENGTHS = {"plain": [[7, 3, 7, 1, 5, 6, 7, 2], [4, 3, 5, 1, 2, 5, 4, 2]], "k3": [[7] * 8, [7] * 8]}
+LENGTHS = {"plain": [[7, 3, 7, 1, 5, 6, 7, 2], [4, 3, 5, 1, 2, 5, 4, 2]], "k3": [[7] * 8, [7] * 8],
+           "lora": [[7, 4, 7, 2, 6, 7, 1, 3], [3, 5, 1, 4, 2, 5, 4, 2]]}
+
+
+ADAPTER = os.path.join(common.DATA, "policy_adapter")
 
 
 def responses(case):
@@ -44,6 +55,12 @@ def responses(case):
         for i, row in enumerate(rows):
             if case == "plain" and (len(row) < LIMIT or i == 6):
                 row[-1] = EOS
+            if case == "lora":
+                row[:] = [t + 1 if t == STOP else t for t in row]
+                if i % 3 == 1:
+                    row[0] = EOS
+                if len(row) < LIMIT:
+                    row[-1] = STOP
         out.append(rows)
     return out
 
@@ -57,6 +74,8 @@ def run(case, dtype, order):
         args = PPOConfig(**common.arguments(), **CASES[case], response_length=LIMIT, temperature=0.7,
                          total_episodes=2 * len(prompts), num_sample_generations=0)
         policy = common.load(LlamaForCausalLM, "policy", dtype)
+        if case == "lora":
+            policy = PeftModel.from_pretrained(policy, ADAPTER, is_trainable=True)
         models = [common.load(LlamaForSequenceClassification, "reward", dtype) for _ in range(2)]
         # Three times the prompts, so that no update uses the data loader's last batch.
         data = Dataset.from_list([{"input_ids": prompts[i]} for i in index] * 3)
@@ -67,6 +86,7 @@ def run(case, dtype, order):
         fixed = iter(responses(case))
         # train() keeps these in local variables; they are caught where it hands them to functions of its own.
         kept = {"advantages": [], "scores": [], "logprobs": []}
+        chunks = []
 
         def generation(model, queries, _size, pad, _config):
             rows = next(fixed)
@@ -94,7 +114,10 @@ def run(case, dtype, order):
         def reward(model, *rest):
             out = reward_of(model, *rest)
             if model is trainer.reward_model:
-                kept["scores"] += [out[1].detach().clone()[[place for place, _ in kept["rows"]]]]
+                chunks.append(out[1].detach().clone())
+            if sum(map(len, chunks)) == len(index):
+                kept["scores"] += [torch.cat(chunks)[[place for place, _ in kept["rows"]]]]
+                chunks.clear()
             return out
 
         permutation = np.random.permutation
@@ -107,7 +130,8 @@ def run(case, dtype, order):
             np.random.permutation = permutation
         out = common.history(trainer, METRICS)
         out.update({k: torch.cat(v) for k, v in kept.items() if k != "rows"})
-        out.update(common.parameters(policy, "after/"))
+        trained = {n.replace(".default", ""): p for n, p in policy.named_parameters() if p.requires_grad}
+        out.update({"after/" + n: p.detach().double().clone() for n, p in trained.items()})
         out.update(common.parameters(trainer.value_model, "value_after/"))
         return out
 
@@ -117,9 +141,21 @@ def write_prompts():
         f.writelines(json.dumps({"prompt": p}) + "\n" for p in PROMPTS)
 
 
+def write_adapter():
+    """A fresh one: B is 0, so that the policy starts as its reference."""
+    torch.manual_seed(13)
+    lora = get_peft_model(common.load(LlamaForCausalLM, "policy", torch.float32),
+                          LoraConfig(r=2, lora_alpha=8, target_modules=["q_proj", "v_proj", "down_proj"],
+                                     task_type="CAUSAL_LM"))
+    lora.peft_config["default"].base_model_name_or_path = "policy"  # not this machine's path
+    lora.save_pretrained(ADAPTER)
+    os.remove(os.path.join(ADAPTER, "README.md"))
+
+
 if __name__ == "__main__":
     write_prompts()
-    for case in CASES:
+    write_adapter()
+    for case in sys.argv[1:] or CASES:
         size = CASES[case]["per_device_train_batch_size"]
         fixed = responses(case)
         extra = {"responses": torch.tensor([t for update in fixed for row in update for t in row], dtype=torch.int32),
