@@ -55,7 +55,8 @@ static KlForm kl_form(const PpoConfig *c) {
     }
 }
 
-/* stop_token: eos, or an id of its own; else responses always have response_length tokens. */
+/* stop_token: eos is any of the model's end tokens (TRL: the tokenizer's alone); or an id of its
+ * own; else responses always have response_length tokens. */
 static Status set_stop_ids(PpoProgram *p) {
     const PpoConfig *c = &p->cfg->ppo;
     RolloutSampling *s = &p->trainer.sampling;
@@ -69,6 +70,10 @@ static Status set_stop_ids(PpoProgram *p) {
         return status_fail(ERR_CONFIG, "ppo.stop_token_id: %lld; the tokenizer's ids end at %d",
                            (long long)id, (int)tokenizer_vocab_size(p->tok) - 1);
     if (id == TOKEN_NONE) return OK;
+    if (c->stop_token == STOP_TOKEN_EOS && !c->trl_compat) {
+        s->n_stop_ids = (int)tokenizer_eos_list(p->tok, &s->stop_ids);
+        return OK;
+    }
     p->stop_id[0] = (int32_t)id;
     s->stop_ids = p->stop_id;
     s->n_stop_ids = 1;

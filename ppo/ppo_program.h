@@ -15,7 +15,7 @@ typedef struct PpoProgram {
     PpoRoles roles;
     PpoTrainer trainer; /* owns pass, generator, optim, rollout, trajectory, batch, scorers; closed
                            with the program */
-    int32_t stop_id[1];
+    int32_t stop_id[1]; /* ppo.stop_token_id, or TRL's one end token */
     Schedule schedule;
     MemoryPlan plan; /* of a dry run; else run_plan(run) */
     int64_t total_updates, sample_every;

@@ -265,10 +265,14 @@ static double largest_decode_difference(const PpoTrainer *t) {
 
 static double count_eos(const PpoTrainer *t) {
     const Rollout *r = t->rollout;
+    int32_t one = tokenizer_eos(t->tok);
+    const int32_t *ids = &one;
+    size_t n_ids = t->config->trl_compat ? 1 : tokenizer_eos_list(t->tok, &ids);
     double count = 0.0;
     for (int64_t i = 0; i < r->n; i++)
         for (int32_t k = 0; k < r->length[i]; k++)
-            count += r->tokens[i * r->response_length + k] == tokenizer_eos(t->tok);
+            for (size_t e = 0; e < n_ids; e++)
+                count += r->tokens[i * r->response_length + k] == ids[e];
     return count;
 }
 

@@ -110,6 +110,12 @@ Status place_model(ModelPlace *out, const char *name, const char *root) {
     return st;
 }
 
+Status place_tokenizer(Tokenizer **out, const ModelPlace *place) {
+    bool own = place->adapter && has_file(place->adapter, "tokenizer_config.json");
+    TRY(tokenizer_open(out, own ? place->adapter : place->base));
+    return own ? tokenizer_add_eos_list(*out, place->base) : OK;
+}
+
 void model_place_free(ModelPlace *p) {
     mem_free(p->base);
     mem_free(p->adapter);

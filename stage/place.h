@@ -2,7 +2,7 @@
 #ifndef HONE_STAGE_PLACE_H
 #define HONE_STAGE_PLACE_H
 
-#include "core/status.h"
+#include "data/tokenizer/tokenizer.h"
 
 /* A model: the folder of its weights, and the folder of an adapter over them. Free with
  * model_place_free. */
@@ -18,5 +18,9 @@ typedef struct ModelPlace {
  * there is nothing. */
 Status place_model(ModelPlace *out, const char *name, const char *root);
 void model_place_free(ModelPlace *p);
+
+/* The model's tokenizer: of an adapter folder that brings one, else of the base. What ends a
+ * generation is what the base says in both cases. */
+Status place_tokenizer(Tokenizer **out, const ModelPlace *place);
 
 #endif

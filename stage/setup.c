@@ -36,15 +36,7 @@ Status setup_tokenizer(Tokenizer **out, const Config *cfg) {
     if (file_is_regular(name)) return tokenizer_open(out, name);
     ModelPlace place;
     TRY(place_model(&place, name, cfg->model.root));
-    /* An adapter folder that brings its tokenizer goes before the base. */
-    Status st = OK;
-    bool has_own = false;
-    if (place.adapter) {
-        char *own = file_join(place.adapter, "tokenizer_config.json");
-        has_own = file_exists(own);
-        mem_free(own);
-    }
-    st = tokenizer_open(out, has_own ? place.adapter : place.base);
+    Status st = place_tokenizer(out, &place);
     model_place_free(&place);
     return st;
 }

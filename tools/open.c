@@ -13,13 +13,7 @@
 
 static Status open_tokenizer(Tokenizer **tok, ChatTemplate **tpl, const ModelPlace *place) {
     *tpl = NULL;
-    bool own = false;
-    if (place->adapter) {
-        char *path = file_join(place->adapter, "tokenizer_config.json");
-        own = file_exists(path);
-        mem_free(path);
-    }
-    TRY(tokenizer_open(tok, own ? place->adapter : place->base));
+    TRY(place_tokenizer(tok, place));
     return tokenizer_chat_template(*tok) ? template_open(tpl, *tok, NULL) : OK;
 }
 

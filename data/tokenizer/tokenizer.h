@@ -61,6 +61,9 @@ int32_t tokenizer_unk(const Tokenizer *t);
 /* All ids that end a generation: eos_token_id of generation_config.json (number or list), else of
  * config.json, else the tokenizer's; eos itself always among them. *ids is borrowed. */
 size_t tokenizer_eos_list(const Tokenizer *t, const int32_t **ids);
+/* Right after opening: those of another folder too, of the model that the tokenizer of an adapter's
+ * folder belongs to. ERR_DATA as tokenizer_open. */
+Status tokenizer_add_eos_list(Tokenizer *t, const char *folder);
 
 /* model_max_length of tokenizer_config.json; 0 when unknown or meaningless (1e30). */
 int64_t tokenizer_max_length(const Tokenizer *t);

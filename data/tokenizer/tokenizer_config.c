@@ -224,6 +224,20 @@ static void read_eos(Tokenizer *t, const Json *config) {
     }
 }
 
+Status tokenizer_add_eos_list(Tokenizer *t, const char *folder) {
+    static const char *const names[] = {"generation_config.json", "config.json"};
+    bool found = false;
+    for (int i = 0; i < 2 && !found; i++) {
+        Json *config = NULL;
+        TRY(read_json(&config, t, folder, names[i], false));
+        const Json *eos = json_get(config, "eos_token_id");
+        found = eos && !json_is(eos, JSON_KIND_NULL);
+        read_eos(t, config);
+        json_free(config);
+    }
+    return OK;
+}
+
 /* A special token that no tokenizer file names, by the model's id for it. */
 static void name_by_id(Tokenizer *t, const Json *config, const char *key, const char *name) {
     const Json *id = json_get(config, key);

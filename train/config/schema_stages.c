@@ -84,7 +84,7 @@ const Key PPO_KEYS[] = {
     PPO("response_length", KEY_INT, response_length, "53", "[1, 1000000]",
         "Most new tokens of a response."),
     PPO("stop_token", KEY_CHOICE, stop_token, "eos", "null|eos",
-        "eos ends a response at the tokenizer's end token; null generates to response_length.",
+        "eos ends a response at any of the model's end tokens; null generates to response_length.",
         .trl = "null, which a flat file keeps"),
     PPO("stop_token_id", KEY_INT, stop_token_id, "null", "[0, 2147483647]",
         "Another token that ends a response.", .flags = KEY_NULLABLE),
