@@ -77,11 +77,22 @@ static Status check_length(const Sequence *s, const TokenIds *ids, const char *w
                        where, ids->n, (long long)limit);
 }
 
+/* A reward model has learned to judge whole answers: behind a completion that has no EOS of its own
+ * stands one, as in its training data. */
+static void end_completion(TokenIds *ids, const Json *row, const Tokenizer *tok) {
+    int32_t eos = tokenizer_eos(tok);
+    bool is_completion = json_get(row, "completion") && !json_get(row, "input_ids") &&
+                         !json_get(row, "text") && !json_get(row, "messages");
+    if (is_completion && eos != TOKEN_NONE && ids->n > 0 && ids->id[ids->n - 1] != eos)
+        token_ids_push(ids, eos, false);
+}
+
 static Status score_row(void *ctx, RowSink *out, const Json *in, const char *where) {
     Sequence *s = ctx;
     TokenIds ids = {0};
     size_t n_prompt;
     Status st = tool_row_ids(&ids, &n_prompt, in, s->m->tok, s->m->tpl, false, where);
+    if (st == OK && s->m->score) end_completion(&ids, in, s->m->tok);
     if (st == OK) st = check_length(s, &ids, where);
     if (st == OK) st = run_pass(s, &ids);
     if (st == OK) {
@@ -109,11 +120,13 @@ Status hone_score(int argc, char **argv) {
         {0},
     };
     TRY(args_parse(
-        &(ArgTable){.program = "hone score",
-                    .summary = "A language model: {\"input_ids\", \"logprobs\": [null, ...]}, the "
-                               "log-prob of each token given those before it. A reward "
-                               "model: {\"input_ids\", \"score\"}.",
-                    .args = args},
+        &(ArgTable){
+            .program = "hone score",
+            .summary =
+                "A language model: {\"input_ids\", \"logprobs\": [null, ...]}, the "
+                "log-prob of each token given those before it. A reward "
+                "model: {\"input_ids\", \"score\"}, of a prompt and completion with EOS behind it.",
+            .args = args},
         argc, argv, &help));
     if (help) return OK;
     ToolModel m;

@@ -99,7 +99,3 @@ Verdict judge(const char *request, const char *story) {
     v.all = v.kind && v.length && v.thing && v.same;
     return v;
 }
-
-int verdict_points(const Verdict *v) {
-    return v->fluent ? v->kind + v->length + v->thing + v->same : -1;
-}

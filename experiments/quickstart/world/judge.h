@@ -18,7 +18,4 @@ typedef struct Verdict {
 /* Criteria of a text that is not fluent are false. */
 Verdict judge(const char *request, const char *story);
 
-/* What pairs are made by: criteria met, 0 .. 4; -1 when not fluent. */
-int verdict_points(const Verdict *v);
-
 #endif

@@ -28,11 +28,7 @@ static Status write_pair(JsonlWriter *w, const Sample *s, Candidate c, bool flip
     return st;
 }
 
-static int points(const Sample *s, int64_t i) {
-    return verdict_points(&s[i].verdict);
-}
-
-/* All pairs of neighbours of one prompt with different points, each sample used at most twice. */
+/* Of neighbours of one prompt those of which one has all that was asked and the other has not. */
 static Candidate *find_candidates(const Sample *s, int64_t n, int64_t *count) {
     Candidate *found = mem_zalloc((size_t)n * 2 + 1, sizeof *found);
     *count = 0;
@@ -42,9 +38,8 @@ static Candidate *find_candidates(const Sample *s, int64_t n, int64_t *count) {
         for (int64_t step = 1; step <= 2; step++)
             for (int64_t i = first; i + step < end; i++) {
                 int64_t j = i + step;
-                if (points(s, i) == points(s, j)) continue;
-                found[(*count)++] =
-                    points(s, i) > points(s, j) ? (Candidate){i, j} : (Candidate){j, i};
+                if (s[i].verdict.all == s[j].verdict.all) continue;
+                found[(*count)++] = s[i].verdict.all ? (Candidate){i, j} : (Candidate){j, i};
             }
     }
     return found;

@@ -15,9 +15,10 @@ typedef struct PairOptions {
     bool shuffle_labels; /* a control: every label by a coin */
 } PairOptions;
 
-/* Of the samples of one prompt, pairs whose points differ; the better one is chosen. Lengths are
- * balanced: a pair in which the chosen text is longer is matched by one in which it is shorter.
- * Rows: {"prompt", "chosen", "rejected", "flipped"}. */
+/* Of two samples of one prompt the one with everything that was asked (fluent and all four
+ * criteria) is chosen, the other one lacks something. Lengths are balanced: a pair in which the
+ * chosen text is longer is matched by one in which it is shorter. Rows: {"prompt", "chosen",
+ * "rejected", "flipped"}. */
 Status pairs_write(const PairOptions *o);
 
 #endif
