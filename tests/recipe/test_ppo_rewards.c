@@ -275,44 +275,55 @@ static void test_ppo_rewards__a_model_with_another_tokenizer(void **state) {
     for (int i = 0; i < ROWS; i++) assert_true(unmerged[i] != same[i]);
 }
 
-/* Its text as a whole is scored: exactly what `hone score` says of it. */
-static void test_ppo_rewards__another_tokenizer_scores_the_text(void **state) {
-    (void)state;
-    int32_t tokens[ROWS * T];
-    double unmerged[ROWS];
-    completions(tokens);
-    scores_of(unmerged, "ppo.reward={model: unmerged}|ppo.value.model=policy|data.shuffle=false",
-              tokens);
-    Str rows = {0};
-    char *prompts = program_text(".", "configs/smoke/data/prompts.jsonl"), *at = prompts;
-    for (int i = 0; i < ROWS; i++) {
-        Json *j = NULL;
-        size_t n = strcspn(at, "\n");
-        assert_int_equal(json_parse(&j, at, n, "prompts", i + 1), OK);
-        str_printf(&rows, "{\"text\": \"%s%s</s>\"}\n", json_str(json_get(j, "prompt"), NULL),
-                   i % 2 ? " hill." : " barn");
-        json_free(j);
-        at += n + 1;
-    }
-    mem_free(scratch_text(".", "texts.jsonl", str_text(&rows)));
+/* The scores that `hone score` writes for rows of JSON lines. */
+static void hone_scores(double *out, const char *rows) {
+    mem_free(scratch_text(".", "texts.jsonl", rows));
     int code = program_run(".", "hone", "score", "--model", "unmerged", "--data", "texts.jsonl",
                            "--output", "scores.jsonl", NULL);
     program_expect(".", "hone", code, 0);
-    char *scores = program_text(".", "scores.jsonl");
-    at = scores;
+    char *scores = program_text(".", "scores.jsonl"), *at = scores;
     for (int i = 0; i < ROWS; i++) {
         Json *j = NULL;
         size_t n = strcspn(at, "\n");
         assert_int_equal(json_parse(&j, at, n, "scores", i + 1), OK);
-        double score = json_num(json_get(j, "score"));
-        if ((float)score != (float)unmerged[i])
-            fail_msg("row %d: %.17g and %.17g", i, unmerged[i], score);
+        out[i] = json_num(json_get(j, "score"));
         json_free(j);
         at += n + 1;
     }
     mem_free(scores);
+}
+
+/* Its text as a whole is scored: exactly what `hone score` says of it, and of prompt and completion
+ * with the EOS that they end with. */
+static void test_ppo_rewards__another_tokenizer_scores_the_text(void **state) {
+    (void)state;
+    int32_t tokens[ROWS * T];
+    double unmerged[ROWS], texts[ROWS], parts[ROWS];
+    completions(tokens);
+    scores_of(unmerged, "ppo.reward={model: unmerged}|ppo.value.model=policy|data.shuffle=false",
+              tokens);
+    Str whole = {0}, split = {0};
+    char *prompts = program_text(".", "configs/smoke/data/prompts.jsonl"), *at = prompts;
+    for (int i = 0; i < ROWS; i++) {
+        Json *j = NULL;
+        size_t n = strcspn(at, "\n");
+        const char *answer = i % 2 ? " hill." : " barn";
+        assert_int_equal(json_parse(&j, at, n, "prompts", i + 1), OK);
+        const char *prompt = json_str(json_get(j, "prompt"), NULL);
+        str_printf(&whole, "{\"text\": \"%s%s</s>\"}\n", prompt, answer);
+        str_printf(&split, "{\"prompt\": \"%s\", \"completion\": \"%s%s\"}\n", prompt, answer,
+                   i % 3 ? "" : "</s>");
+        json_free(j);
+        at += n + 1;
+    }
+    hone_scores(texts, str_text(&whole));
+    hone_scores(parts, str_text(&split));
+    for (int i = 0; i < ROWS; i++)
+        if ((float)texts[i] != (float)unmerged[i] || parts[i] != texts[i])
+            fail_msg("row %d: %.17g, %.17g, %.17g", i, unmerged[i], texts[i], parts[i]);
     mem_free(prompts);
-    str_free(&rows);
+    str_free(&whole);
+    str_free(&split);
 }
 
 /* The plan says who shares what. */
