@@ -4,6 +4,7 @@
 
 #include "core/io/jsonl.h"
 #include "core/log.h"
+#include "run_compare.h"
 #include "toy_run.h"
 
 /* Every step logged, evaluation and checkpoint every third step, ten steps. */
@@ -42,47 +43,9 @@ static bool there_is(const char *folder, const char *name) {
     return is;
 }
 
-/* metrics.jsonl without what a clock says, a row a line. */
-static Str rows_without_clock(const char *folder) {
-    Str out = {0};
-    char *path = file_join(folder, "metrics.jsonl");
-    Jsonl *rows = NULL;
-    assert_int_equal(jsonl_open(&rows, path), OK);
-    for (int64_t i = 0; i < jsonl_rows(rows); i++) {
-        Json *row = NULL, *kept = json_new_object(), *value;
-        const char *key;
-        assert_int_equal(jsonl_parse(&row, rows, i), OK);
-        for (JsonIter it = {0}; json_next(row, &it, &key, &value);)
-            if (!metrics_is_clock(key)) json_set(kept, key, json_clone(value));
-        json_dump(&out, kept, 0);
-        str_append(&out, "\n");
-        json_free(kept);
-        json_free(row);
-    }
-    jsonl_close(rows);
-    mem_free(path);
-    return out;
-}
-
-static void assert_same_run(const char *a, const char *b) {
-    Str x = rows_without_clock(a), y = rows_without_clock(b);
-    assert_string_equal(str_text(&x), str_text(&y));
-    str_free(&x);
-    str_free(&y);
-    static const char *const files[] = {"samples.jsonl", "final/weights.safetensors",
-                                        "checkpoints/step-10/state-00001.h5"};
-    for (int i = 0; i < 3; i++) {
-        x = file_of(a, files[i]);
-        y = file_of(b, files[i]);
-        assert_int_equal(x.len, y.len);
-        assert_memory_equal(str_text(&x), str_text(&y), x.len);
-        str_free(&x);
-        str_free(&y);
-    }
-}
-
 static int64_t count_rows(const char *folder, const char *key) {
-    Str rows = rows_without_clock(folder);
+    Str rows = {0};
+    metrics_without_clock(&rows, folder);
     int64_t n = 0;
     char *quoted = str_format("\"%s\":", key);
     for (const char *at = str_text(&rows); (at = strstr(at, quoted)) != NULL; at++) n++;
