@@ -129,7 +129,7 @@ static void test_train_report__result_comes_first(void **state) {
     Str page = page_of(&(PageInput){.title = "t", .result = result}, folder);
     static const char *const in_order[] = {"it works",
                                            "<h2>Result</h2>",
-                                           "0.312<small>0.25 to 0.375</small>",
+                                           "0.312<small>0.25–<wbr>0.375</small>",
                                            "Judge and reward against KL",
                                            "reward (right scale)",
                                            "before and after",
@@ -163,7 +163,7 @@ static void test_train_report__seeds_are_drawn_as_a_band(void **state) {
     Str page = page_of(&(PageInput){.runs = runs, .n_runs = 3}, top);
     assert_has(&page, "means over 3 runs");
     assert_has(&page, "class=\"band c0\"");
-    assert_has(&page, "<dt>loss</dt><dd>2 <small>0 to 4</small>");
+    assert_has(&page, "<dt>loss</dt><dd>2 <small>0–<wbr>4</small>");
     const char *heading = strstr(str_text(&page), "<h2>Curves: sft");
     assert_non_null(heading);
     assert_null(strstr(heading + 1, "<h2>Curves: sft"));

@@ -7,6 +7,13 @@
 
 /* ---- result table -------------------------------------------------------------------------- */
 
+/* "0.1–0.2", narrow enough for a table; "-0.1 to 0.2" where a dash would read as a minus. */
+static void interval_text(Str *out, double low, double high) {
+    html_number(out, low);
+    str_append(out, low < 0 || high < 0 ? " to " : "–<wbr>");
+    html_number(out, high);
+}
+
 /* A number, {mean, low, high}, a text, or null. */
 static void table_cell(Str *out, const Json *cell) {
     bool interval = json_is(cell, JSON_KIND_OBJECT);
@@ -20,9 +27,7 @@ static void table_cell(Str *out, const Json *cell) {
     html_number(out, interval ? page_num(cell, "mean") : json_num(cell));
     if (interval && !isnan(page_num(cell, "low"))) {
         str_append(out, "<small>");
-        html_number(out, page_num(cell, "low"));
-        str_append(out, " to ");
-        html_number(out, page_num(cell, "high"));
+        interval_text(out, page_num(cell, "low"), page_num(cell, "high"));
         str_append(out, "</small>");
     }
     str_append(out, "</td>");
@@ -70,9 +75,7 @@ static void card_line(Str *out, const PageData *d, const char *stage, const char
     html_number(out, sum / n);
     if (n > 1) {
         str_append(out, " <small>");
-        html_number(out, low);
-        str_append(out, " to ");
-        html_number(out, high);
+        interval_text(out, low, high);
         str_append(out, "</small>");
     }
     str_append(out, "</dd>");

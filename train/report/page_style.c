@@ -29,7 +29,8 @@ static const char theme[] =
     "th,td{padding:.3rem .6rem;text-align:left;border-bottom:1px solid "
     "var(--line);vertical-align:top}"
     "th{font-weight:600;color:var(--soft)}td.n,th.n{text-align:right;white-space:nowrap;"
-    "font-variant-numeric:tabular-nums}td.n small{display:block;color:var(--soft)}";
+    "font-variant-numeric:tabular-nums}td.n "
+    "small{display:block;color:var(--soft);font-size:.78rem}";
 
 static const char parts[] =
     ".samples{display:grid;gap:.8rem}.sample{background:var(--box);border:1px solid var(--line);"
@@ -39,7 +40,7 @@ static const char parts[] =
     ".texts h4{margin:0;font-size:.8rem;color:var(--soft);font-weight:600}"
     ".charts{display:grid;grid-template-columns:repeat(auto-fill,minmax(300px,1fr));gap:1rem}"
     ".first{display:flex;flex-wrap:wrap;gap:0 2rem}"
-    ".first section{min-width:0;flex:2 1 400px}.first section:first-child{flex:3 1 620px}"
+    ".first section{min-width:0;flex:1 1 360px}.first section:first-child{flex:3 1 780px}"
     ".first svg{max-width:520px}.first td:first-child{white-space:nowrap}"
     ".wide th:first-child,.wide td:first-child{position:sticky;left:0;background:var(--bg)}"
     "figure{margin:0;min-width:0}figcaption{font-weight:600;font-size:.9rem;overflow-wrap:anywhere}"
@@ -66,15 +67,20 @@ static const char parts[] =
     "code{font:.86em ui-monospace,\"DejaVu Sans Mono\",monospace;overflow-wrap:anywhere}"
     "tr.set td{font-weight:600}"
     "@media (max-width:600px){body{padding:.8rem .8rem 2rem}th,td{padding:.25rem .35rem}"
-    "table{font-size:.82rem}}";
+    "table{font-size:.8rem}.first td:first-child,th.n{white-space:normal}.first th,.first "
+    "td{padding:.25rem .2rem}"
+    "td.n small{white-space:normal;font-size:.68rem;line-height:1.2;max-width:2.6rem;margin-left:"
+    "auto}}";
 
 static const char paper[] =
     "@media print{:root{--bg:#fff;--ink:#000;--soft:#444;--line:#ccc;--box:#fff;--c0:#2563c9;"
     "--c1:#d9480f;--c2:#2b8a3e;--c3:#9c36b5;--c4:#8a6a00;--c5:#0c6f7d}body{max-width:none;padding:"
     "0;"
-    "font-size:11px}.scroll{max-height:none;overflow:visible}.card,.sample,figure,tr{break-inside:"
+    "font-size:11px}.scroll,.wide{max-height:none;overflow:visible}.card,.sample,figure,tr{break-"
+    "inside:"
     "avoid}.charts{grid-template-columns:repeat(3,1fr)}th,td{padding:1px "
-    "6px;line-height:1.25}h2,h3{break-after:avoid}"
+    "6px;line-height:1.25}h2,h3{break-after:avoid}table{font-size:10px}td.n "
+    "small{font-size:8px}.first section:first-child{flex-basis:100%}"
     "*{-webkit-print-color-adjust:exact;print-color-adjust:exact}}";
 
 const char *const page_style[] = {theme, parts, paper, NULL};
