@@ -52,7 +52,7 @@ void dry_run_rows(const Rows *rows, const Tokenizer *tok, const int32_t *scored,
 void dry_run_estimate(double seconds, int64_t tried, int64_t total_steps) {
     char text[32];
     double each = tried > 0 ? seconds / (double)tried : 0.0;
-    printf("about %s for %lld steps (%.3g s each, measured on %lld)\n",
+    printf("about %s for %lld steps (%.3g s each, measured on %lld), evaluations not counted\n",
            progress_duration(text, sizeof text, each * (double)total_steps), (long long)total_steps,
            each, (long long)tried);
 }

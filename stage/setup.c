@@ -286,7 +286,10 @@ Status setup_check_vocab(const Base *base, const Tokenizer *tok) {
 
 void setup_plan_trainee(MemoryPlan *plan, const Trainee *t, const char *role) {
     const BaseInfo *info = base_info(t->base);
-    plan_add(plan, PLAN_BASE, info->architecture, base_bytes(t->base));
+    char *what = str_format("%s%s", info->architecture,
+                            base_is_frozen(t->base) ? "" : ", weights and gradients");
+    plan_add(plan, PLAN_BASE, what, base_bytes(t->base));
+    mem_free(what);
     ParamList list = {0};
     if (t->adapter) {
         adapter_params(&list, t->adapter);

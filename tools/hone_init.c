@@ -1,5 +1,6 @@
 /* hone init: a model folder with random weights. */
 #include "core/args.h"
+#include "core/log.h"
 #include "core/publish.h"
 #include "tools/open.h"
 #include "tools/verbs.h"
@@ -41,6 +42,8 @@ Status hone_init(int argc, char **argv) {
     TRY_GOTO(model_export(&role, publish_folder_path(folder), DTYPE_F32), st, out);
     TRY_GOTO(tokenizer_export(tok, publish_folder_path(folder)), st, out);
     TRY_GOTO(publish_folder_commit(folder), st, out);
+    log_info("%s: %s with %lld parameters", output, base_info(base)->architecture,
+             (long long)base_info(base)->n_params);
 out:
     publish_folder_close(folder);
     base_close(base);

@@ -219,18 +219,16 @@ static bool log_due(const Run *r) {
     FAIL("strategy %d", (int)t->logging_strategy);
 }
 
-/* The number that stands behind the progress line. */
+/* The numbers that stand behind the progress line: those of these that the stage has. */
 static void show_progress(Run *r) {
-    static const char *const shown[] = {"loss", "objective/scores"};
-    char note[64];
+    static const char *const shown[] = {"loss", "accuracy", "objective/scores", "objective/kl"};
+    Str note = {0};
     for (size_t i = 0; i < sizeof(shown) / sizeof(shown[0]); i++) {
         double x = metrics_last(r->metrics, shown[i]);
-        if (isnan(x)) continue;
-        snprintf(note, sizeof(note), "%s %.4g", shown[i], x);
-        progress_update(&r->progress, r->step, note);
-        return;
+        if (!isnan(x)) str_printf(&note, "%s%s %.4g", note.len > 0 ? "  " : "", shown[i], x);
     }
-    progress_update(&r->progress, r->step, NULL);
+    progress_update(&r->progress, r->step, note.len > 0 ? str_text(&note) : NULL);
+    str_free(&note);
 }
 
 Status run_step_done(Run *r, double epoch) {
