@@ -9,6 +9,9 @@ target_compile_options(hone_flags INTERFACE
   -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Werror
   -fno-strict-aliasing -ffp-contract=off)
 target_compile_definitions(hone_flags INTERFACE _POSIX_C_SOURCE=200809L HONE_VERSION="${PROJECT_VERSION}")
+if(HONE_FUZZ)
+  target_compile_options(hone_flags INTERFACE -fsanitize=fuzzer-no-link -g)
+endif()
 if(HONE_SANITIZE)
   target_compile_options(hone_flags INTERFACE -fsanitize=${HONE_SANITIZE} -fno-omit-frame-pointer -g
     -fno-sanitize-recover=all)

@@ -1,0 +1,29 @@
+/* With libFuzzer in place of driver.c: the valid inputs are written to <program>.corpus/ in the
+ * working folder, to be given to it:  fuzz_yaml fuzz_yaml.corpus */
+#include "fuzz.h"
+
+#include "core/log.h"
+
+int LLVMFuzzerInitialize(int *argc, char ***argv);
+
+bool fuzz_loud;
+static const char *program;
+
+void fuzz_seed(const void *bytes, size_t n) {
+    static int number;
+    char path[256];
+    snprintf(path, sizeof path, "%s.corpus/seed-%02d", program, number++);
+    FILE *f = fopen(path, "wb");
+    CHECK(f && fwrite(bytes, 1, n, f) == n && fclose(f) == 0, "%s cannot be written", path);
+}
+
+int LLVMFuzzerInitialize(int *argc, char ***argv) {
+    (void)argc;
+    program = file_name((*argv)[0]);
+    char *folder = str_format("%s.corpus", program);
+    log_set_level(LOG_ERROR);
+    CHECK(file_make_folders(folder) == OK, "%s", status_message());
+    mem_free(folder);
+    fuzz_seeds();
+    return 0;
+}
