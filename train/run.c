@@ -232,6 +232,8 @@ static void show_progress(Run *r) {
 }
 
 Status run_step_done(Run *r, double epoch) {
+    metrics_mean(r->metrics, "time/step", progress_clock_s() - r->step_began_s);
+    metrics_set(r->metrics, "memory/peak_rss_bytes", (double)plan_peak_rss());
     r->step++;
     r->epoch_before = r->epoch;
     r->epoch = epoch;
@@ -382,11 +384,17 @@ static bool save_due(const Run *r) {
     FAIL("strategy %d", (int)t->save_strategy);
 }
 
-Status run_save_if_due(Run *r) {
+static Status save_if_due(Run *r) {
     bool saved = r->saved_step == r->step && r->saved_evaluated_step == r->evaluated_step;
     if (saved && !checkpoint_retry_due(r->checkpoints)) return OK;
     if (run_stopping(r)) return save(r, true, false);
     return save_due(r) ? save(r, false, false) : OK;
+}
+
+Status run_save_if_due(Run *r) {
+    Status st = save_if_due(r);
+    r->step_began_s = progress_clock_s();
+    return st;
 }
 
 Status run_sample(Run *r, Json *row) {

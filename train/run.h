@@ -95,7 +95,8 @@ bool run_stopping(const Run *r); /* a signal has come: save and leave */
 /* No further step after this one; `why` is shown. */
 void run_stop_early(Run *r, const char *why);
 
-/* Counts the step; logs a row when it is time. `epoch` is the share of the data that was used, 1.0
+/* Counts the step; logs a row when it is time, with time/step (seconds a step, without evaluation
+ * and saving) and memory/peak_rss_bytes. `epoch` is the share of the data that was used, 1.0
  * exactly at the end of the first epoch. */
 Status run_step_done(Run *r, double epoch);
 /* The step that was done last is followed by an evaluation that has not been done. */

@@ -42,7 +42,7 @@ struct Run {
     bool new_best;
     int64_t final_step;
     /* clocks */
-    double opened_s, began_s, page_at_s;
+    double opened_s, began_s, step_began_s, page_at_s;
     int64_t began_step;
     RunPhase phases[RUN_MAX_PHASES];
     int n_phases, phase;
