@@ -135,6 +135,7 @@ static void test_config_load__usage_errors(void **state) {
     static const char *const CASES[][3] = {
         {"--learning_rte", "1", "did you mean `--learning_rate`?"},
         {"--validat", NULL, "did you mean `--validate`?"},
+        {"--dryrun", NULL, "did you mean `--dry-run`?"},
         {"--learning_rate", NULL, "`--learning_rate` needs a value"},
         {"other.yaml", NULL, "two configs"},
         {"--config", NULL, "`--config` needs a file"},
@@ -254,6 +255,9 @@ static void test_config_load__lora_options_wait_for_use_peft_in_a_flat_file(void
     config_case_close(&c);
     c = config_case(STAGE_SFT, TREE "peft: {r: 8}\n", NULL);
     assert_int_equal(c.cfg->peft.peft_type, PEFT_LORA);
+    config_case_close(&c);
+    c = config_case(STAGE_SFT, TREE "peft: {r: 8}\n", "use_peft=false", NULL);
+    assert_int_equal(c.cfg->peft.peft_type, PEFT_NONE);
     config_case_close(&c);
     c = config_case(STAGE_SFT, TREE "peft: {peft_type: null, r: 8}\n", NULL);
     assert_int_equal(c.cfg->peft.peft_type, PEFT_NONE);

@@ -67,12 +67,22 @@ static int take_value(const ConfigState *s, Str *value, const char *name, int ar
     return 1;
 }
 
+/* Four letters in common, dashes aside: "--dryrun", "--print_cfg". */
+static bool starts_alike(const char *a, const char *b) {
+    for (int n = 0; n < 4; n++, a++, b++) {
+        a += *a == '-';
+        b += *b == '-' || *b == '_';
+        if (!*a || *a != *b) return false;
+    }
+    return true;
+}
+
 static Status unknown_option(const ConfigState *s, const char *arg, const char *name) {
     static const char *const ACTIONS[] = {"validate", "print-config", "dry-run", "help", "version"};
     char near[128];
     const char *leaf = schema_leaf(name);
     for (size_t i = 0; i < COUNT_OF(ACTIONS); i++) {
-        if (strncmp(ACTIONS[i], leaf, 4) == 0) {
+        if (starts_alike(ACTIONS[i], leaf)) {
             return status_fail(ERR_USAGE, "unknown option `%s`; did you mean `--%s`?", arg,
                                ACTIONS[i]);
         }

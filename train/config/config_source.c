@@ -197,7 +197,10 @@ static void unknown_key(ConfigState *s, const char *path, const YamlNode *key) {
     size_t n = leaf > path ? (size_t)(leaf - path) - 1 : 0;
     char *group = mem_strndup(path, n);
     const char *other = schema_other_stage(s->stage, path);
-    if (other) {
+    if (schema_is_group(s->stage, path)) {
+        yaml_error(&s->errors, key, "`%s` is a section; set its keys one by one, `%s.KEY=value`%s",
+                   path, path, str_equal(path, "peft") ? ", or use_peft=false" : "");
+    } else if (other) {
         yaml_error(&s->errors, key, "`%s` is an option of %s, not of %s; leave it out", path, other,
                    stage_name(s->stage));
     } else if (schema_suggest(s->stage, group, leaf, near)) {

@@ -2,7 +2,7 @@
 #include "train/config/schema.h"
 
 const Alias ALIASES[] = {
-    {"use_peft", "peft.peft_type", "true=LORA|false=", NULL, 0},
+    {"use_peft", "peft.peft_type", "true=LORA|false=null", NULL, 0},
     {"dataset_name", "data.train.path", NULL, NULL, 0},
     {"dataset_train_split", "data.train.split", NULL, NULL, 0},
     {"dataset_config", "data.train.name", NULL, NULL, 0},
