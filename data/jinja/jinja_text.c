@@ -7,6 +7,8 @@
 #include <string.h>
 
 #define NOT_FOUND SIZE_MAX
+#define TEXT_MAX ((size_t)64 << 20) /* bytes of one text: a short template can ask for any number \
+                                     */
 
 static bool is(const char *a, const char *b) {
     return strcmp(a, b) == 0;
@@ -162,19 +164,26 @@ static JValue split_lines(JinjaRun *r, const JString *s, bool keep) {
 
 /* ---- changing ---- */
 
+/* May `more` bytes be added? Else the rendering has failed. */
+static bool room(JinjaRun *r, const Tagged *out, size_t more) {
+    if (out->text.len + more > TEXT_MAX)
+        j_fail(r, "a text would have more than %zu bytes", TEXT_MAX);
+    return j_step(r);
+}
+
 static JValue replace(JinjaRun *r, const JString *s, const JString *old, const JString *new_,
                       int64_t most) {
     Tagged out = j_build();
     size_t at = 0;
     if (old->n == 0) { /* Python puts it before each character and at the end */
-        for (size_t k; at < s->n && most != 0; at += k, most--) {
+        for (size_t k; at < s->n && most != 0 && room(r, &out, new_->n); at += k, most--) {
             k = unicode_length((unsigned char)s->data[at]);
             j_append(&out, new_);
             j_append_part(&out, s, at, k);
         }
         if (most != 0) j_append(&out, new_);
     }
-    while (old->n > 0 && most-- != 0) {
+    while (old->n > 0 && most-- != 0 && room(r, &out, new_->n)) {
         size_t hit = find(s, old, at);
         if (hit == NOT_FOUND) break;
         j_append_part(&out, s, at, hit - at);
@@ -224,8 +233,9 @@ static JValue change_case(JinjaRun *r, const JString *s, CaseStyle style) {
 
 static JValue pad(JinjaRun *r, const JString *s, int64_t width, int64_t left_share,
                   const JString *fill) {
+    if (width <= (int64_t)j_characters(s)) return j_part(r, s, 0, s->n);
     int64_t missing = width - (int64_t)j_characters(s);
-    if (missing <= 0) return j_part(r, s, 0, s->n);
+    if (j_characters(fill) != 1) return j_fail(r, "the fill character must be one character");
     if (missing > 1 << 20)
         return j_fail(r, "a text of %lld characters is too long", (long long)width);
     int64_t left = left_share < 0 ? missing / 2 + (missing & width & 1) : left_share * missing;
@@ -238,7 +248,7 @@ static JValue pad(JinjaRun *r, const JString *s, int64_t width, int64_t left_sha
 
 static JValue join(JinjaRun *r, const JString *mark, JList *items) {
     Tagged out = j_build();
-    for (size_t i = 0; i < items->n && r->st == OK; i++) {
+    for (size_t i = 0; i < items->n && room(r, &out, mark->n); i++) {
         if (i > 0) j_append(&out, mark);
         j_print(r, &out, items->item[i]);
     }
@@ -381,7 +391,7 @@ static JValue indent(JinjaRun *r, const JString *s, const JArguments *a) {
     JList *lines = split_lines(r, s, false).as.list;
     bool open_end = s->n > 0 && is_line_end((unsigned char)s->data[s->n - 1]);
     Tagged out = j_build();
-    for (size_t i = 0; i < lines->n + (open_end ? 1 : 0); i++) {
+    for (size_t i = 0; i < lines->n + (open_end ? 1 : 0) && room(r, &out, margin.len); i++) {
         const JString *line = i < lines->n ? lines->item[i].as.string : NULL;
         bool empty = line == NULL || line->n == 0;
         if (i > 0) j_append_text(&out, "\n");
@@ -443,7 +453,10 @@ static JValue truncate(JinjaRun *r, const JString *s, const JArguments *a) {
     JValue given = j_argument(a, 2, "end", j_none());
     const JString *end = given.kind == JK_STRING ? given.as.string : &dots;
     int64_t leeway = j_argument_int(r, a, 3, "leeway", 5), end_n = (int64_t)j_characters(end);
-    if (r->st != OK || (int64_t)j_characters(s) <= length + leeway) return j_part(r, s, 0, s->n);
+    if (length < end_n || leeway < 0)
+        return j_fail(r,
+                      "truncate needs a length of at least the end's, and a leeway of at least 0");
+    if (r->st != OK || (int64_t)j_characters(s) - length <= leeway) return j_part(r, s, 0, s->n);
     JValue whole = j_part(r, s, 0, s->n);
     JValue cut = j_slice(r, whole, j_none(), j_int(length > end_n ? length - end_n : 0), j_none());
     if (r->st != OK) return cut;

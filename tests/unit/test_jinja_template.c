@@ -240,6 +240,12 @@ static void test_template__is_bounded(void **state) {
         "{{ 'a'.center(99999999999) }}",
         "{{ messages | tojson(indent=99999999) }}{{ 1 // 0 }}",
         "{{ (0 - 9223372036854775807 - 1) // -1 }}",
+        "{{ ('a' * 1000000) | replace('a', 'b' * 1000000) }}",
+        "{{ ('a' * 1000000).replace('', 'b' * 1000000) }}",
+        "{{ ('a' * 1000000) | join('b' * 1000000) }}",
+        "{{ ('\\n' * 1000000) | indent('b' * 1000000, true, true) }}",
+        "{{ 'a'.ljust(1000000, 'b' * 1000000) }}",
+        "{{ 'a'.ljust(-9223372036854775807) }}{{ 'a' | truncate(-9223372036854775807) }}",
     };
     for (size_t i = 0; i < sizeof greedy / sizeof *greedy; i++) {
         Case c = open_case(greedy[i]);
