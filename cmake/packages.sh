@@ -2,6 +2,13 @@
 hone_packages="gcc libc6-dev cmake ninja-build pkg-config libyaml-dev libjansson-dev libhdf5-dev libpcre2-dev \
 libutf8proc-dev zlib1g-dev"
 
+# The build and the runs are written beside the sources.
+need_writable() {
+    [ -w . ] && return 0
+    echo "error: $PWD cannot be written to by $(id -un); build in a copy of your own" >&2
+    exit 73
+}
+
 # install_packages [more...]: with apt-get as root; else prints the one line to run, and stops.
 install_packages() {
     local missing="" package

@@ -8,6 +8,7 @@ cd "$(dirname "$0")/.."
 
 . ./cmake/packages.sh
 install_packages
+need_writable
 
 if [ ! -x build/bin/hone ] || [ ! -x build/bin/storyworld ]; then
     echo "== build"

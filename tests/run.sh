@@ -26,6 +26,7 @@ build=build
 
 . ./cmake/packages.sh
 install_packages libcmocka-dev
+need_writable
 
 echo "== build ($preset)"
 cmake --preset "$preset" >/dev/null
