@@ -1,5 +1,6 @@
 #include "core/args.h"
 
+#include "core/guess.h"
 #include "core/io/yaml.h"
 #include "core/mem.h"
 #include "core/str.h"
@@ -92,14 +93,28 @@ static Status take_value(const ArgTable *t, const Arg *a, Words *w) {
     return OK;
 }
 
+static Status unknown_option(const ArgTable *t, const char *word) {
+    char *name = mem_strndup(word, strcspn(word, "="));
+    Guess guess = guess_start(name);
+    for (const Arg *a = t->args; a->name; a++)
+        if (a->name[0] == '-') guess_try(&guess, a->name, a->name);
+    Status st = guess.best[0] ? status_fail(ERR_USAGE, "%s: no option `%s`; did you mean %s?",
+                                            t->program, name, guess.best)
+                              : status_fail(ERR_USAGE, "%s: no option `%s`; see %s --help",
+                                            t->program, name, t->program);
+    mem_free(name);
+    return st;
+}
+
 static Status take_word(const ArgTable *t, Words *w, int *positional, bool *given) {
     const char *word = w->argv[w->at];
     bool is_option = word[0] == '-' && word[1] != '\0'; /* "-" alone is standard input */
     const Arg *a =
         is_option ? find_option(t, word, strcspn(word, "=")) : find_positional(t, (*positional)++);
+    if (!a && is_option) return unknown_option(t, word);
     if (!a)
-        return status_fail(ERR_USAGE, "%s: %s `%s`; see %s --help", t->program,
-                           is_option ? "no option" : "too many arguments at", word, t->program);
+        return status_fail(ERR_USAGE, "%s: too many arguments at `%s`; see %s --help", t->program,
+                           word, t->program);
     bool *seen = &given[a - t->args];
     if (*seen && a->kind != ARG_LIST)
         return status_fail(ERR_USAGE, "%s: %s is given twice", t->program, a->name);

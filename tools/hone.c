@@ -1,6 +1,7 @@
 /* hone: everything around a run, one verb a file. */
 #include "tools/verbs.h"
 
+#include "core/guess.h"
 #include "core/log.h"
 #include "core/stop.h"
 #include "core/str.h"
@@ -32,6 +33,11 @@ int main(int argc, char **argv) {
         if (st != OK) log_error("%s", status_message());
         return (int)st;
     }
-    log_error("hone: no verb `%s`; `hone --help` lists them", argv[1]);
+    Guess guess = guess_start(argv[1]);
+    for (const Verb *v = verbs; v->name; v++) guess_try(&guess, v->name, v->name);
+    if (guess.best[0])
+        log_error("hone: no verb `%s`; did you mean `%s`?", argv[1], guess.best);
+    else
+        log_error("hone: no verb `%s`; `hone --help` lists them", argv[1]);
     return ERR_USAGE;
 }

@@ -1,4 +1,5 @@
 /* status, check, mem, str, log. */
+#include "core/args.h"
 #include "core/check.h"
 #include "core/log.h"
 #include "core/mem.h"
@@ -186,6 +187,32 @@ static void test_log__levels_prefixes_once_and_overlay(void **state) {
     scratch_free(folder);
 }
 
+/* ---- arguments ----------------------------------------------------------------------------- */
+
+static void test_args__a_misspelt_option_is_guessed(void **state) {
+    (void)state;
+    const char *model = NULL;
+    bool help = false, all = false;
+    const Arg args[] = {{"--model", ARG_TEXT, &model, true, "a model"},
+                        {"--all", ARG_FLAG, &all, false, "all of it"},
+                        {0}};
+    const ArgTable table = {.program = "tool", .summary = "A tool.", .args = args};
+    static const char *const cases[][2] = {
+        {"--modle=x", "tool: no option `--modle`; did you mean --model?"},
+        {"--al", "tool: no option `--al`; did you mean --all?"},
+        {"--zzzzzzzz", "tool: no option `--zzzzzzzz`; see tool --help"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char word[32], name[] = "tool", *argv[] = {name, word};
+        snprintf(word, sizeof word, "%s", cases[i][0]);
+        assert_int_equal(args_parse(&table, 2, argv, &help), ERR_USAGE);
+        assert_string_equal(status_message(), cases[i][1]);
+    }
+    char word[] = "--model=x", name[] = "tool", *argv[] = {name, word};
+    assert_int_equal(args_parse(&table, 2, argv, &help), OK);
+    assert_string_equal(model, "x");
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_status__keeps_code_and_one_line),
@@ -197,6 +224,7 @@ int main(void) {
         cmocka_unit_test(test_str__grows_and_formats),
         cmocka_unit_test(test_str__writes_and_checks_utf8),
         cmocka_unit_test(test_str__utf8_of_every_code_point),
+        cmocka_unit_test(test_args__a_misspelt_option_is_guessed),
         cmocka_unit_test(test_log__levels_prefixes_once_and_overlay),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
