@@ -3,6 +3,7 @@
  * everything and leaves nothing. */
 #include "core/dtype.h"
 #include "core/io/safetensors.h"
+#include "error_sites.h"
 #include "program_run.h"
 
 static char *folder; /* of all tests: the working folder, with the smoke models in it */
@@ -92,7 +93,7 @@ static int count_lines(const char *text, const char *start) {
 }
 
 /* Appends to `wrong` what is not as it should be. */
-static void check(Str *wrong, const InputCase *c) {
+static void check(Str *wrong, ErrorSites *sites, const InputCase *c) {
     const char *yaml = c->program[0] == 's' ? sft : c->program[0] == 'r' ? reward : ppo;
     mem_free(scratch_text(".", "run.yaml", yaml));
     int code = program_run(".", c->program, "run.yaml", c->word, NULL);
@@ -100,6 +101,8 @@ static void check(Str *wrong, const InputCase *c) {
     if (code != c->code || !strstr(log, c->says) || count_lines(log, "error: ") != 1)
         str_printf(wrong, "%s %s left with %d, not %d and `%s`:\n%s", c->program, c->word, code,
                    c->code, c->says, log);
+    const char *error = strstr(log, "error: ");
+    if (error) error_sites_add(sites, error + strlen("error: "));
     if (file_exists("run/final") || file_exists("run/checkpoints/latest"))
         str_printf(wrong, "%s %s made something\n", c->program, c->word);
     mem_free(log);
@@ -109,7 +112,12 @@ static void check(Str *wrong, const InputCase *c) {
 static void test_program_inputs__one_line_and_its_code(void **state) {
     (void)state;
     Str wrong = {0};
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) check(&wrong, &cases[i]);
+    ErrorSites sites = {0};
+    size_t n = sizeof cases / sizeof *cases;
+    for (size_t i = 0; i < n; i++) check(&wrong, &sites, &cases[i]);
+    print_message("%zu bad inputs reach %zu error sites\n", n, sites.n);
+    assert_true(sites.n >= 36);
+    error_sites_free(&sites);
     for (const char *at = str_text(&wrong); *at; at += strcspn(at, "\n") + 1)
         print_message("%.*s\n", (int)strcspn(at, "\n"), at);
     assert_int_equal(wrong.len, 0);

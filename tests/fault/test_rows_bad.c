@@ -1,6 +1,7 @@
 /* Bad rows and bad files: each case reaches another error site, and gets its exit code and one line
  * that names the place. */
 #include "data_case.h"
+#include "error_sites.h"
 
 typedef struct BadCase {
     const char *label;
@@ -164,6 +165,7 @@ static void check_message(const DataCase *c, const BadCase *k, Status st) {
 
 static void test_rows_bad__each_has_its_code_and_place(void **state) {
     (void)state;
+    ErrorSites sites = {0};
     for (size_t i = 0; i < N_CASES; i++) {
         const BadCase *k = &cases[i];
         DataCase c;
@@ -175,10 +177,13 @@ static void test_rows_bad__each_has_its_code_and_place(void **state) {
             snprintf(c.path, sizeof c.path, "%s/none.jsonl", c.folder);
         Status st = case_try(&c);
         check_message(&c, k, st);
+        error_sites_add(&sites, status_message());
         assert_null(c.data);
         case_close(&c);
     }
-    print_message("%zu bad files and rows\n", N_CASES);
+    print_message("%zu bad files and rows reach %zu error sites\n", N_CASES, sites.n);
+    assert_true(sites.n >= 57);
+    error_sites_free(&sites);
 }
 
 /* No two cases are the same error: the texts looked for differ, or the places do. */
