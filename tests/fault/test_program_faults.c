@@ -1,7 +1,10 @@
-/* No memory at the Nth allocation, for all three programs: one line and exit code 71, never a
- * signal, and what was saved before stays whole: the next start ends as an uninterrupted run does.
- * The allocator that fails stands in for core/mem.c's calls of malloc and its kin.
- * With HONE_TESTS_FULL=1 at many more places. */
+/* Faults inside of whole runs of all three programs. No memory at the Nth allocation: one line and
+ * exit code 71, never a signal. Killed at the Nth call that changes files, of saves, logs and
+ * exports alike. After either, the newest checkpoint is whole, and the next start ends as an
+ * uninterrupted run does. With HONE_TESTS_FULL=1 at many more places.
+ *
+ * The allocator that fails stands in for core/mem.c's calls of malloc and its kin; the calls that
+ * are killed are those of io_ops. */
 #include <stddef.h>
 void *failing_malloc(size_t bytes);
 void *failing_calloc(size_t n, size_t size);
@@ -43,6 +46,7 @@ int ppo_main(int argc, char **argv);
 #undef train
 #undef main
 
+#include "core/io_ops.h"
 #include "program_run.h"
 #include "run_compare.h"
 #include "train/checkpoint.h"
@@ -67,11 +71,55 @@ void *failing_aligned_alloc(size_t align, size_t bytes) {
     return refuse() ? NULL : aligned_alloc(align, bytes);
 }
 
+/* ---- killed before a call, which then never happens, or right behind it ---- */
+
+static IoOps real;
+static int64_t called, killed_at;
+
+static void count_call(void) {
+    if (__atomic_add_fetch(&called, 1, __ATOMIC_RELAXED) == killed_at) raise(SIGKILL);
+}
+
+#define COUNTED(type, name, parameters, arguments) \
+    static type counted_##name parameters {        \
+        count_call();                              \
+        return real.name arguments;                \
+    }
+COUNTED(int, open, (const char *path, int flags, mode_t mode), (path, flags, mode))
+COUNTED(int, truncate, (int fd, off_t bytes), (fd, bytes))
+COUNTED(int, fsync, (int fd), (fd))
+COUNTED(int, rename, (const char *from, const char *to), (from, to))
+COUNTED(int, exchange, (const char *a, const char *b), (a, b))
+COUNTED(int, unlink, (const char *path), (path))
+
+/* Half of it is there. */
+static ssize_t counted_write(int fd, const void *data, size_t n) {
+    if (called + 1 == killed_at) (void)!real.write(fd, data, n / 2);
+    count_call();
+    return real.write(fd, data, n);
+}
+
+static void count_calls(void) {
+    real = io_ops;
+    io_ops.open = counted_open;
+    io_ops.truncate = counted_truncate;
+    io_ops.fsync = counted_fsync;
+    io_ops.rename = counted_rename;
+    io_ops.exchange = counted_exchange;
+    io_ops.unlink = counted_unlink;
+    io_ops.write = counted_write;
+}
+
+/* ---- a run in a child ---- */
+
+typedef enum Fault { FAULT_NO_MEMORY, FAULT_KILL } Fault;
+
 typedef int Program(int argc, char **argv);
 
 /* The program on folder/run.yaml in a child, with its output in folder/log; the exit code, or 128 +
- * signal. *count: allocations until it ended; -1 when it did not return. */
-static int run(Program *program, const char *folder, const char *output, int64_t at,
+ * signal. at: which call goes wrong; 0: none. *count: calls until it ended; -1 when it did not
+ * return. */
+static int run(Program *program, const char *folder, const char *output, Fault fault, int64_t at,
                int64_t *count) {
     int back[2];
     if (pipe(back) != 0) abort();
@@ -82,11 +130,13 @@ static int run(Program *program, const char *folder, const char *output, int64_t
         for (int number = 1; number < 32; number++) /* cmocka's handlers are not for the child */
             if (number != SIGKILL && number != SIGSTOP) signal(number, SIG_DFL);
         asked = 0;
-        refused_at = at;
+        refused_at = fault == FAULT_NO_MEMORY ? at : 0;
+        killed_at = fault == FAULT_KILL ? at : 0;
+        count_calls();
         char *word = str_format("output_dir=%s", output);
         char *argv[] = {(char *)"program", (char *)"run.yaml", word, NULL};
         int code = program(3, argv);
-        int64_t n = asked;
+        int64_t n = fault == FAULT_KILL ? called : asked;
         if (write(back[1], &n, sizeof n) != sizeof n) _exit(126);
         fflush(NULL);
         _exit(code);
@@ -124,31 +174,39 @@ static void check_saved(const char *cut) {
     mem_free(latest);
 }
 
+static void walk_fault(Program *program, const char *folder, Fault fault) {
+    char *whole = file_join(folder, "whole"), *cut = file_join(folder, "cut");
+    int64_t all = 0;
+    program_expect(folder, "program", run(program, folder, "whole", fault, 0, &all), 0);
+    assert_true(all > 50);
+    int64_t places = getenv("HONE_TESTS_FULL") ? 400 : 12, tried = 0;
+    int64_t stride = all / places + 1;
+    for (int64_t at = 1 + stride / 2; at <= all; at += stride, tried++) {
+        int code = run(program, folder, "cut", fault, at, NULL);
+        if (fault == FAULT_NO_MEMORY) check_refused(folder, at, code);
+        if (fault == FAULT_KILL) assert_int_equal(code, 128 + SIGKILL);
+        check_saved(cut);
+        program_expect(folder, "program", run(program, folder, "cut", fault, 0, NULL), 0);
+        assert_same_run(whole, cut);
+        assert_int_equal(file_remove_tree(cut), OK);
+    }
+    print_message("%s at %lld of %lld calls\n", fault == FAULT_KILL ? "killed" : "no memory",
+                  (long long)tried, (long long)all);
+    assert_int_equal(file_remove_tree(whole), OK);
+    mem_free(whole);
+    mem_free(cut);
+}
+
 static void walk(Program *program, const char *yaml, const char *before) {
     char *folder = program_folder();
     program_prepare(folder, before);
     mem_free(scratch_text(folder, "run.yaml", yaml));
-    char *whole = file_join(folder, "whole"), *cut = file_join(folder, "cut");
-    int64_t all = 0;
-    program_expect(folder, "program", run(program, folder, "whole", 0, &all), 0);
-    assert_true(all > 1000);
-    int64_t places = getenv("HONE_TESTS_FULL") ? 400 : 12, tried = 0;
-    int64_t stride = all / places + 1;
-    for (int64_t at = 1 + stride / 2; at <= all; at += stride, tried++) {
-        int code = run(program, folder, "cut", at, NULL);
-        check_refused(folder, at, code);
-        check_saved(cut);
-        program_expect(folder, "program", run(program, folder, "cut", 0, NULL), 0);
-        assert_same_run(whole, cut);
-        assert_int_equal(file_remove_tree(cut), OK);
-    }
-    print_message("%lld of %lld allocations refused\n", (long long)tried, (long long)all);
-    mem_free(whole);
-    mem_free(cut);
+    walk_fault(program, folder, FAULT_NO_MEMORY);
+    walk_fault(program, folder, FAULT_KILL);
     scratch_free(folder);
 }
 
-static void test_out_of_memory__sft(void **state) {
+static void test_program_faults__sft(void **state) {
     (void)state;
     walk(sft_main,
          "output_dir: run\n"
@@ -160,7 +218,7 @@ static void test_out_of_memory__sft(void **state) {
          "");
 }
 
-static void test_out_of_memory__reward(void **state) {
+static void test_program_faults__reward(void **state) {
     (void)state;
     walk(reward_main,
          "output_dir: run\n"
@@ -173,7 +231,7 @@ static void test_out_of_memory__reward(void **state) {
          "1");
 }
 
-static void test_out_of_memory__ppo(void **state) {
+static void test_program_faults__ppo(void **state) {
     (void)state;
     walk(ppo_main,
          "output_dir: run\n"
@@ -188,9 +246,9 @@ static void test_out_of_memory__ppo(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_out_of_memory__sft),
-        cmocka_unit_test(test_out_of_memory__reward),
-        cmocka_unit_test(test_out_of_memory__ppo),
+        cmocka_unit_test(test_program_faults__sft),
+        cmocka_unit_test(test_program_faults__reward),
+        cmocka_unit_test(test_program_faults__ppo),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
