@@ -181,7 +181,10 @@ Status publish_folder_open(PublishFolder **out, const char *path, bool replace) 
     if (file_exists(path) && !file_is_folder(path))
         return status_fail(ERR_CREATE, "%s: a file is where the folder should be", path);
     if (file_exists(path) && !replace)
-        return status_fail(ERR_CREATE, "%s: is there already and is not overwritten", path);
+        return status_fail(ERR_CREATE,
+                           "%s: is there already and is not overwritten; "
+                           "remove it, or choose another place",
+                           path);
     TRY(make_parent(path));
     PublishFolder *d = mem_zalloc(1, sizeof *d);
     *d = (PublishFolder){.path = mem_strdup(path), .temp = temp_beside(path), .replace = replace};
