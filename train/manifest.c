@@ -84,6 +84,8 @@ static Status check_structure(const Json *m, const char *where, bool *newer) {
 
 static Status parse_checked(Json **out, const Str *text, const char *path, bool *newer) {
     TRY(json_parse(out, str_text(text), text->len, path, 1));
+    if (!json_is(*out, JSON_KIND_OBJECT))
+        return status_fail(ERR_DATA, "%s: holds no JSON object; the checkpoint is damaged", path);
     if (!is_sealed(*out, text))
         return status_fail(ERR_DATA, "%s: was changed after it was written", path);
     return check_structure(*out, path, newer);

@@ -46,6 +46,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
 }
 
 void fuzz_seeds(void) {
+    fuzz_seed_text("-1");
     Str text = {0};
     Json *run = json_new_object();
     json_set(run, "config", json_new_str("x"));
