@@ -36,7 +36,7 @@ static int edit_distance(const char *a, const char *b) {
 
 Guess guess_start(const char *name) {
     size_t n = strlen(name);
-    return (Guess){.name = name, .distance = (n > 8 ? (int)n / 3 : 2) + 1};
+    return (Guess){.name = name, .distance = (n > 8 ? (int)n / 3 : n > 3 ? 2 : (int)n / 2) + 1};
 }
 
 void guess_try(Guess *g, const char *name, const char *shown) {

@@ -157,6 +157,10 @@ static void test_config_load__usage_errors(void **state) {
     assert_int_equal(c.status, ERR_CONFIG);
     assert_log(&c, "argument `learning_rte=1`: unknown key");
     config_case_close(&c);
+    c = config_case(STAGE_SFT, TREE, "x=1",
+                    NULL); /* is near to no name, also to none of a letter */
+    assert_log(&c, "unknown key `x`; --help lists all keys");
+    config_case_close(&c);
 }
 
 static void test_config_load__includes_are_laid_under_the_file(void **state) {

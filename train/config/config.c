@@ -226,10 +226,8 @@ Status config_compare(const Config *c, const char *kept_fingerprint) {
     }
     Status st = OK;
     if (differences.len) {
-        st = status_fail(ERR_CONFIG,
-                         "%s: not the config of the run it would go on from (%s); put it back, or "
-                         "give another output_dir",
-                         c->file ? c->file : "arguments", str_text(&differences));
+        st = status_fail(ERR_CONFIG, "%s: %s", c->file ? c->file : "arguments",
+                         str_text(&differences));
     }
     str_free(&differences);
     return st;
