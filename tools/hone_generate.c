@@ -1,6 +1,7 @@
 /* hone generate: samples of prompts. */
 #include "core/args.h"
 #include "core/check.h"
+#include "core/log.h"
 #include "core/mem.h"
 #include "core/progress.h"
 #include "core/stop.h"
@@ -36,7 +37,7 @@ typedef struct Sink {
     RowSink *out;
     Status status;
     Progress progress;
-    int64_t done;
+    int64_t done, n_tokens;
 } Sink;
 
 static Json *result_row(const Sink *s, int64_t index, const GenResult *r) {
@@ -63,6 +64,7 @@ static void on_done(void *ctx, int64_t index, const GenResult *result) {
         s->rows[s->next++] = NULL;
     }
     s->done++;
+    s->n_tokens += result->n;
     if (s->n > 1) progress_update(&s->progress, s->done, NULL);
 }
 
@@ -156,8 +158,13 @@ static Status run_requests(Sink *s, const ToolModel *m, const GenerateOptions *o
     Generator *g = NULL;
     Status st = generator_open(&g, &m->role, &limits);
     if (s->n > 1) progress_begin(&s->progress, "generate", "rows", s->n, 0);
+    double start = progress_clock_s();
     if (st == OK) st = generate(g, requests, s->n, &options);
+    double seconds = progress_clock_s() - start;
     if (s->n > 1) progress_end(&s->progress);
+    if (st == OK && s->status == OK)
+        log_info("%lld tokens in %.3f s, %.4g tokens/s", (long long)s->n_tokens, seconds,
+                 (double)s->n_tokens / seconds);
     generator_close(g);
     mem_free(requests);
     return st == OK ? s->status : st;
