@@ -203,7 +203,7 @@ static void read_table(Experiment *e, const YamlNode *table) {
 
 static void read_experiment(Experiment *e, const YamlNode *root) {
     const YamlNode *name = NULL, *output = NULL, *seeds = NULL, *variables = NULL, *stages = NULL;
-    const YamlNode *table = NULL;
+    const YamlNode *table = NULL, *extends = NULL;
     const Member members[] = {
         {"name", YAML_SCALAR, false, &name},
         {"output_dir", YAML_SCALAR, true, &output},
@@ -213,6 +213,7 @@ static void read_experiment(Experiment *e, const YamlNode *root) {
         {"table", YAML_MAPPING, false, &table},
         {"result", YAML_SCALAR, false, &e->result},
         {"next", YAML_SEQUENCE, false, &e->next},
+        {"extends", YAML_SCALAR, false, &extends}, /* laid under this one before */
         {0},
     };
     read_members(&e->errors, root, "an experiment", members);

@@ -31,6 +31,7 @@ class Row:
     peers: dict                    # name -> command
     goal: Callable                 # (hone, best peer by name, floor) -> the value to reach, or None
     floor: float = 0.0             # seconds of a unit at the machine's measured rate
+    most_rounds: int = 99
     runs: dict = field(default_factory=dict)
     other_cpu: float = 0.0
 
@@ -63,7 +64,7 @@ def run_peer(command, env):
 
 def measure(row, rounds, env, peer_env):
     before, start = busy(), time.time()
-    for _ in range(rounds):  # in turn, so that a disturbed moment hits both
+    for _ in range(min(rounds, row.most_rounds)):  # in turn, so that a disturbed moment hits both
         row.runs.setdefault("hone", []).append(row.hone())
         for name, command in row.peers.items():
             row.runs.setdefault(name, []).append(run_peer(command, peer_env if "torch" in name else env))
@@ -72,14 +73,14 @@ def measure(row, rounds, env, peer_env):
 
 
 def gemm_floor(program, env):
-    """GFLOP/s of the projections (best), GB/s of reading, and what bench_gemm and bench_ops print."""
+    """GFLOP/s of the projections of training (best), GB/s of reading, and what bench_gemm and bench_ops print."""
     text = subprocess.run([program / "bench_gemm", env["OMP_NUM_THREADS"]], env=env, capture_output=True,
                           text=True).stdout
     memory = subprocess.run([program / "bench_ops", env["OMP_NUM_THREADS"]], env=env,
                             capture_output=True, text=True).stdout
     lines = re.findall(r"(\d+) x +(\d+) x +(\d+) +(\w+) +([\d.]+)(?: +oneDNN +([\d.]+) +ratio +([\d.]+))?"
                        r".*others (-?[\d.]+)", text)
-    rate = max(float(x[4]) for x in lines if x[3] == "fwd")
+    rate = max(float(x[4]) for x in lines if x[3] == "fwd" and x[0] == "2048" and min(map(int, x[1:3])) >= 288)
     read = float(re.search(r"read ([\d.]+) GB/s", memory)[1])
     isa = re.search(r"threads, (\S+),", text)[1]
     return rate, read, isa, lines
@@ -114,7 +115,7 @@ def rows_of(hone, py, tok, llama, rate, read, quick):
         step = 4 * (factor * (rows * t + learned * h) + factor * rows * t)
         out.append(Row(f"PPO 15m {mode}, 32 x (32 + 96), 4 epochs", "s", 1,
                        lambda mode=mode: hone.ppo(mode, 1), {"torch": peer("ppo.py", mode, 1, tok)},
-                       lambda best, floor, times=times: best["torch"] / times, (collect + step) / flop))
+                       lambda best, floor, times=times: best["torch"] / times, (collect + step) / flop, 1))
     for shape, share in (("15m", 1.1), ("110m", 0.95)):
         new = 128
         both = {"torch": peer("generate.py", shape, 1, new, 2)}
@@ -143,7 +144,7 @@ def show(x, digits=3):
     return "-" if x is None else f"{x:,.0f}" if x >= 100 else f"{x:.{digits}g}"
 
 
-def line_of(row):
+def line_of(row, commit):
     peers = {p: row.best(p) for p in row.peers}
     fastest = min((p for p in peers if peers[p]), key=lambda p: peers[p], default=None)
     ours = row.best("hone")
@@ -159,20 +160,27 @@ def line_of(row):
             "verdict": "does not count" if not counts else "-" if met is None else "met" if met else "missed",
             "peak_mb": {w: round(row.peak(w) / 2**20) for w in row.runs if row.peak(w)},
             "growth_bytes": max((r.get("growth_bytes", 0) for r in row.runs["hone"]), default=0),
-            "other_cpu": round(row.other_cpu, 2)}
+            "other_cpu": round(row.other_cpu, 2), "commit": commit}
 
 
 def table(lines):
-    text = ["| row | Hone (median) | peers | ratio | share of the limit | goal | verdict | memory, MB | others, cores |",
-            "|---|---|---|---|---|---|---|---|---|"]
+    text = ["| row | Hone (median) | peers | ratio | share of the limit | goal | verdict | memory, MB | others, cores | "
+            "commit |", "|---|---|---|---|---|---|---|---|---|---|"]
     for x in lines:
         peers = ", ".join(f"{p} {show(v)}" for p, v in x["peers"].items()) or "-"
         memory = ", ".join(f"{w} {v:,}" for w, v in x["peak_mb"].items()) or "-"
         share = "-" if x["share"] is None else f"{100 * x['share']:.0f} %"
         text.append(f"| {x['row']} | {show(x['hone'])} ({show(x['hone_median'])}) {x['unit']} | {peers} | "
                     f"{show(x['ratio'])} | {share} | {show(x['goal'])} | {x['verdict']} | {memory} | "
-                    f"{x['other_cpu']} |")
+                    f"{x['other_cpu']} | {x['commit']} |")
     return text
+
+
+def merged(old, new):
+    """New rows in the places of old ones of the same name."""
+    by_name = {x["row"]: x for x in new}
+    kept = [by_name.pop(x["row"], x) for x in old]
+    return kept + list(by_name.values())
 
 
 def gemm_table(lines):
@@ -192,6 +200,7 @@ def main():
     p.add_argument("--rounds", type=int, default=2)
     p.add_argument("--quick", action="store_true", help="fewest steps that mean something")
     p.add_argument("--out", type=Path)
+    p.add_argument("--keep", action="store_true", help="keep the rows of an earlier table that are not measured now")
     a = p.parse_args()
     program = a.build.resolve() / "bin"
     env = {**os.environ, "OMP_NUM_THREADS": a.threads}
@@ -211,14 +220,16 @@ def main():
                 row.peers = {}
             row.hone()  # makes its files, and warms the file cache
             measure(row, 1 if a.quick else a.rounds, env, {**env, **TUNED_MALLOC})
-            lines.append(line_of(row))
-            print("\n".join(table(lines[-1:])[2:]), flush=True)
+            lines.append(line_of(row, commit))
+            print(table(lines[-1:])[-1], flush=True)
+    name = re.sub(r"\W+", "-", cpu).strip("-").lower()
+    out = a.out or HERE / "results" / f"{name}-{isa}-{a.threads}t.md"
+    if a.keep and out.with_suffix(".json").exists():
+        lines = merged(json.loads(out.with_suffix(".json").read_text())["rows"], lines)
     head = [f"# {cpu}, {a.threads} threads, {isa}", "",
             f"Commit {commit}, {platform.platform()}, `experiments/bench/run.sh {' '.join(sys.argv[1:])}`.",
             f"Limits measured in this run: {rate:.0f} GFLOP/s (best projection), {read:.1f} GB/s (reading).", ""]
     text = "\n".join(head + table(lines) + ["", "## Projections against oneDNN", ""] + gemm_table(gemm)) + "\n"
-    name = re.sub(r"\W+", "-", cpu).strip("-").lower()
-    out = a.out or HERE / "results" / f"{name}-{isa}-{a.threads}t.md"
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_text(text)
     out.with_suffix(".json").write_text(json.dumps(

@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 import subprocess
+import threading
 import time
 from pathlib import Path
 
@@ -118,21 +119,38 @@ class Hone:
         return {"times": [float(seconds) / copies], "peak_bytes": None}
 
     def first_step(self, stage):
-        """The whole process: start, one step, result written."""
-        start = time.time()
+        """From the start of the process to the first row of its metrics."""
         out = self.place / "run"
+        shutil.rmtree(out, ignore_errors=True)
+        start, seconds = time.time(), []
+
+        def watch():
+            while not seconds:
+                path = out / "metrics.jsonl"
+                if path.exists() and path.stat().st_size > 0:
+                    seconds.append(time.time() - start)
+                time.sleep(0.001)
+
+        watcher = threading.Thread(target=watch)
+        data = self.rows(16, 16) if stage == "sft" else self.pairs(16, 16, 8)
+        if stage == "ppo":
+            self.reward_model("tiny")
+            shutil.rmtree(out, ignore_errors=True)
+        self.model("tiny")
+        start = time.time()
+        watcher.start()
         if stage == "ppo":
             self.first_ppo(out)
         else:
-            data = self.rows(16, 16) if stage == "sft" else self.pairs(16, 16, 8)
             self.train(stage, out, "tiny", 8, data, 1)
-        return {"times": [time.time() - start], "peak_bytes": None}
+        watcher.join()
+        return {"times": seconds, "peak_bytes": None}
 
     def first_ppo(self, out):
         config = {"model": {"path": str(self.model("tiny"))},
                   "data": {"train": {"path": str(self.rows(8, 16)), "format": "tokenized"}},
                   "training": {"per_device_train_batch_size": 8, "max_steps": 1, "save_strategy": "no",
-                               "gradient_checkpointing": False},
+                               "logging_steps": 1, "gradient_checkpointing": False},
                   "ppo": {"reward": {"model": str(self.reward_model("tiny"))}, "num_ppo_epochs": 1,
                           "response_length": 16, "stop_token": None, "num_sample_generations": 0}}
         self.run("ppo", out, config)

@@ -134,6 +134,22 @@ static void pack_in_rows(float *panel, const Gemm *g, int64_t first, int64_t str
     }
 }
 
+/* Panels p0..p1 of a matrix whose inner index are rows: a few rows at a time through all panels, so
+ * that memory is read on and on, not a line of every row and then the next line of every row. */
+#define PACK_ROWS 8
+static void pack_in_rows_block(float *panels, const Gemm *g, int64_t p0, int64_t p1, int64_t k0,
+                               int64_t n_k) {
+    for (int64_t k = 0; k < n_k; k += PACK_ROWS) {
+        int64_t rows = min64(PACK_ROWS, n_k - k);
+        for (int64_t p = p0; p < p1; p++) {
+            int64_t col = p * PANEL_COLS;
+            float *to = panels + ((p - p0) * n_k + k) * PANEL_COLS;
+            pack_in_rows(to, g, (k0 + k) * g->b_stride + col, g->b_stride,
+                         min64(PANEL_COLS, g->n - col), rows);
+        }
+    }
+}
+
 void CPU_NAME(gemm_pack_panel)(float *panel, const Gemm *g, int64_t p, int64_t k0, int64_t n_k) {
     int64_t col = p * PANEL_COLS, cols = min64(PANEL_COLS, g->n - col);
     switch (g->b_layout) {
@@ -243,8 +259,11 @@ static Panels panels_at(const Gemm *g, const Share *s, int64_t p0, int64_t p1, i
                         int64_t n_k) {
     if (s->pack_b) {
         int64_t stride = n_k * PANEL_COLS;
-        for (int64_t p = p0; p < p1; p++)
-            CPU_NAME(gemm_pack_panel)(s->b_block + (p - p0) * stride, g, p, k0, n_k);
+        if (g->b_layout == GEMM_IN_ROWS)
+            pack_in_rows_block(s->b_block, g, p0, p1, k0, n_k);
+        else
+            for (int64_t p = p0; p < p1; p++)
+                CPU_NAME(gemm_pack_panel)(s->b_block + (p - p0) * stride, g, p, k0, n_k);
         return (Panels){(const char *)s->b_block, stride, &tiles_f32, sizeof(float)};
     }
     size_t size = dtype_size(g->b_dtype);

@@ -72,6 +72,11 @@ Status pairs_write(const PairOptions *o) {
         st = write_pair(w, all.items, c, rng_next_uniform(&rng) < chance);
         written++;
     }
+    if (st == OK && written == 0)
+        st = status_fail(ERR_DATA,
+                         "%s: no pair: no two samples of a prompt differ in whether all "
+                         "that was asked is there",
+                         o->samples);
     if (st == OK) st = jsonl_sync(w);
     log_info("%lld pairs of %lld candidates", (long long)written, (long long)count);
 out:
