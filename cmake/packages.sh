@@ -1,6 +1,6 @@
 # Sourced by the scripts that set a machine up: what Hone is built from (docs/DEPENDENCIES.md).
 hone_packages="gcc libc6-dev cmake ninja-build pkg-config libyaml-dev libjansson-dev libhdf5-dev libpcre2-dev \
-libutf8proc-dev zlib1g-dev"
+libutf8proc-dev zlib1g-dev libzstd-dev"
 
 # The build and the runs are written beside the sources.
 need_writable() {

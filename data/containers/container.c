@@ -5,6 +5,7 @@
 #include "data/containers/container_kinds.h"
 #include "data/containers/gunzip.h"
 #include "data/containers/scan.h"
+#include "data/containers/unzstd.h"
 
 #include <string.h>
 
@@ -15,10 +16,7 @@ static Status refuse_foreign(const Container *c) {
     static const struct {
         const char *magic, *what;
     } foreign[] = {
-        {"PAR1", "a Parquet file, which is not read; write it as JSON lines, for example with "
-                 "pandas: read_parquet(...).to_json(..., orient=\"records\", lines=True)"},
         {"ARROW1", "an Arrow file, which is not read; write it as JSON lines"},
-        {"\x28\xb5\x2f\xfd", "zstd-compressed, which is not read; unpack it with `zstd -d`"},
         {"PK\x03\x04", "a zip archive, which is not read; unpack it"},
         {"version https://git-lfs.github.com/",
          "a Git LFS pointer, not the data itself; fetch it with `git lfs pull`"},
@@ -31,21 +29,31 @@ static Status refuse_foreign(const Container *c) {
     return OK;
 }
 
-/* Is `ending` the file name's, before an optional .gz? */
+/* Is `ending` the file name's, before an optional .gz or .zst? */
 static bool ends_in(const char *path, const char *ending) {
     size_t n = strlen(path), m = strlen(ending);
-    if (n > 3 && strcmp(path + n - 3, ".gz") == 0) n -= 3;
+    if (str_ends(path, ".gz"))
+        n -= 3;
+    else if (str_ends(path, ".zst"))
+        n -= 4;
     return n > m && path[n - m - 1] == '.' && memcmp(path + n - m, ending, m) == 0;
 }
 
 bool container_knows(const char *name) {
-    static const char *const endings[] = {"jsonl", "json", "ndjson", "csv", "tsv", "txt", "text"};
+    static const char *const endings[] = {"jsonl", "json", "ndjson", "csv",
+                                          "tsv",   "txt",  "text",   "parquet"};
     for (size_t i = 0; i < sizeof endings / sizeof *endings; i++)
         if (ends_in(name, endings[i])) return true;
     return false;
 }
 
 static Status index_rows(Container *c, const ContainerOptions *o) {
+    if (parquet_is(c->data, c->size)) {
+        c->kind = CONTAINER_PARQUET;
+        TRY(parquet_open(&c->parquet, c->path, c->data, c->size));
+        c->n_rows = parquet_rows(c->parquet);
+        return OK;
+    }
     bool tsv = ends_in(c->path, "tsv");
     if (tsv || ends_in(c->path, "csv")) {
         c->kind = CONTAINER_TABLE;
@@ -82,6 +90,11 @@ static Status load(Container *c) {
         c->data = str_text(&c->unzipped);
         c->size = c->unzipped.len;
     }
+    if (unzstd_is(c->map.data, c->map.size)) {
+        TRY(unzstd_bytes(&c->unzipped, c->path, c->map.data, c->map.size, GUNZIP_MAX));
+        c->data = str_text(&c->unzipped);
+        c->size = c->unzipped.len;
+    }
     if (c->size >= 3 && memcmp(c->data, "\xef\xbb\xbf", 3) == 0) {
         c->data += 3;
         c->size -= 3;
@@ -107,6 +120,7 @@ out:
 
 void container_close(Container *c) {
     if (!c) return;
+    parquet_close(c->parquet);
     file_unmap(&c->map);
     str_free(&c->unzipped);
     json_free(c->head);
@@ -140,6 +154,7 @@ const Json *container_head(const Container *c) {
 
 ContainerRow container_row(const Container *c, int64_t i) {
     CHECK(i >= 0 && i < c->n_rows, "row %lld of %lld", (long long)i, (long long)c->n_rows);
+    if (c->kind == CONTAINER_PARQUET) return (ContainerRow){"", 0, i + 1, 1};
     return c->rows[i];
 }
 
@@ -152,6 +167,8 @@ Status container_parse(Json **out, const Container *c, int64_t i) {
         return table_parse(out, c, &row);
     case CONTAINER_TEXT:
         return text_rows_parse(out, c, &row);
+    case CONTAINER_PARQUET:
+        return parquet_row(out, c->parquet, i);
     }
     FAIL("container kind %d", (int)c->kind);
 }

@@ -1,10 +1,15 @@
 /* container: a data file as a list of rows, each a JSON object, whatever the file looks like.
  *
- *   JSON lines   a row a line                       JSON        an array of rows, or one object
- * with CSV          RFC 4180, header line                          an array `Instances`, `data`,
- * `rows`, TSV          tabs, \n \t \\ escapes, header                 `examples` (the rest is the
- * head) text         {"text": ...} a line, a paragraph or the file each also gzip-compressed. Told
- * by the name's ending, and among JSON kinds by the first bytes.
+ *   JSON lines   a row a line
+ *   JSON         an array of rows, or one object with an array `Instances`, `data`, `rows` or
+ *                `examples` (the rest of it is the head)
+ *   CSV          RFC 4180, header line
+ *   TSV          tabs, \n \t \\ escapes, header line
+ *   text         {"text": ...} a line, a paragraph or the file
+ *   Parquet      as the Hub writes it (parquet.h); a row's line is its number
+ *
+ * Each also compressed by gzip or zstd. Tables and texts are told by the name's ending, the others
+ * by the first bytes.
  *
  * Opening only finds where rows begin; container_parse builds one and may run in many threads. */
 #ifndef HONE_DATA_CONTAINERS_CONTAINER_H
@@ -30,8 +35,8 @@ typedef struct ContainerRow {
 
 typedef struct Container Container;
 
-/* ERR_INPUT: missing; ERR_DATA: damaged, or of a kind that is not read (Parquet, zstd, LFS
- * pointers). */
+/* ERR_INPUT: missing; ERR_DATA: damaged, or of a kind that is not read (Arrow, zip, LFS pointers).
+ */
 Status container_open(Container **out, const char *path, const ContainerOptions *options);
 void container_close(Container *c);
 
@@ -44,7 +49,7 @@ bool container_is_json(const Container *c); /* are rows' texts JSON (so that key
 const Json *
 container_head(const Container *c); /* the object around the rows, without them; or NULL */
 
-/* Is the name's ending (before .gz) one that container_open knows? */
+/* Is the name's ending (before .gz or .zst) one that container_open knows? */
 bool container_knows(const char *name);
 
 #endif

@@ -4,11 +4,13 @@
 
 #include "core/file.h"
 #include "data/containers/container.h"
+#include "data/containers/parquet.h"
 
 typedef enum ContainerKind {
     CONTAINER_JSON, /* lines, an array, or one object: rows are JSON texts */
     CONTAINER_TABLE,
     CONTAINER_TEXT,
+    CONTAINER_PARQUET, /* `rows` stays empty */
 } ContainerKind;
 
 struct Container {
@@ -25,6 +27,7 @@ struct Container {
     char separator; /* CONTAINER_TABLE */
     Json *columns;  /* CONTAINER_TABLE: names in order; NULL without a header */
     int64_t n_columns;
+    Parquet *parquet; /* CONTAINER_PARQUET */
 };
 
 void container_add(Container *c, ContainerRow row);

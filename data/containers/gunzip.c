@@ -1,6 +1,9 @@
 #include "data/containers/gunzip.h"
 
+#include "core/check.h"
+
 #define ZLIB_CONST /* zlib's input is const */
+#include <stdint.h>
 #include <zlib.h>
 
 #define CHUNK ((size_t)1 << 18)
@@ -55,4 +58,15 @@ Status gunzip_bytes(Str *out, const char *path, const unsigned char *data, size_
     }
     inflateEnd(&z);
     return st;
+}
+
+bool gunzip_exact(unsigned char *out, size_t size, const unsigned char *data, size_t n) {
+    z_stream z = {.next_in = data, .avail_in = (uInt)n, .next_out = out, .avail_out = (uInt)size};
+    CHECK(n <= INT32_MAX && size <= INT32_MAX, "%zu bytes to %zu", n, size);
+    if (inflateInit2(&z, 15 + 32) != Z_OK) return false;
+    int code = inflate(&z, Z_FINISH);
+    while (code == Z_STREAM_END && z.avail_in > 0 && inflateReset(&z) == Z_OK)
+        code = inflate(&z, Z_FINISH); /* the next member */
+    inflateEnd(&z);
+    return code == Z_STREAM_END && z.avail_out == 0;
 }

@@ -12,5 +12,8 @@
 bool gunzip_is(const unsigned char *data, size_t n); /* does it begin as gzip does? */
 /* Appends to `out`. ERR_DATA when damaged, cut off or larger than GUNZIP_MAX. */
 Status gunzip_bytes(Str *out, const char *path, const unsigned char *data, size_t n);
+/* gzip or zlib data of exactly `size` bytes (at most INT32_MAX) into `out`; false when it is not.
+ */
+bool gunzip_exact(unsigned char *out, size_t size, const unsigned char *data, size_t n);
 
 #endif

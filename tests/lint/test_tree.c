@@ -74,7 +74,7 @@ static const struct {
     {"yaml.h", "core/io/yaml.c"},     {"jansson.h", "core/io/json.c"},
     {"hdf5.h", "core/io/h5_types.h"}, {"zlib.h", "data/containers/"},
     {"pcre2.h", "data/tokenizer/"},   {"utf8proc.h", "data/tokenizer/"},
-    {"dnnl.h", "experiments/bench/"},
+    {"zstd.h", "data/containers/"},   {"dnnl.h", "experiments/bench/"},
 };
 
 static void check_libraries(const Source *s) {

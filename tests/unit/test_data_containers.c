@@ -96,6 +96,22 @@ static void test_data_containers__gzip_of_several_members(void **state) {
     case_close(&c);
 }
 
+/* printf '{"text": "a"}\n' | zstd */
+static const char zst[] = "\x28\xb5\x2f\xfd\x04\x58\x71\0\0{\"text\": \"a\"}\n\xfc\x0c\x48\x58";
+
+static void test_data_containers__zstd_of_several_frames(void **state) {
+    (void)state;
+    DataCase c;
+    char twice[2 * sizeof zst];
+    size_t n = sizeof zst - 1;
+    memcpy(twice, zst, n);
+    memcpy(twice + n, zst, n);
+    case_open(&c, DATASET_SFT);
+    check_rows(&c, "a.jsonl.zst", zst, n, "a$");
+    check_rows(&c, "a.jsonl.zst", twice, 2 * n, "a$|a$");
+    case_close(&c);
+}
+
 static void test_data_containers__folders_hold_splits(void **state) {
     (void)state;
     DataCase c;
@@ -168,6 +184,7 @@ int main(void) {
         cmocka_unit_test(test_data_containers__tables_without_a_header),
         cmocka_unit_test(test_data_containers__text_by_line_paragraph_document),
         cmocka_unit_test(test_data_containers__gzip_of_several_members),
+        cmocka_unit_test(test_data_containers__zstd_of_several_frames),
         cmocka_unit_test(test_data_containers__folders_hold_splits),
         cmocka_unit_test(test_data_containers__hub_cache_by_id),
         cmocka_unit_test(test_data_containers__several_sources_in_order),
