@@ -154,6 +154,7 @@ static void describe_drops(Str *out, const DatasetCounts *c, int64_t max_length)
         const char *what;
     } drops[] = {
         {c->bad, "bad"},
+        {c->barren, "without an example in it (no two ranked answers)"},
         {c->empty, "without a token"},
         {c->no_label, "with nothing left to learn after masking and truncation (raise "
                       "`max_length`, or look at the prompts)"},

@@ -100,7 +100,8 @@ typedef struct DatasetOptions {
 
 DatasetOptions dataset_options_default(DatasetKind kind);
 
-/* What became of the rows. Items (after packing and weights) are dataset_size. */
+/* What became of the rows and of the examples in them. Items (after packing and weights) are
+ * dataset_size. */
 typedef struct DatasetCounts {
     int64_t rows;            /* read, all sources together */
     int64_t bad;             /* skipped by on_bad_row: skip */
@@ -110,7 +111,8 @@ typedef struct DatasetCounts {
     int64_t no_label;        /* dropped: nothing left to learn after masking and truncation */
     int64_t identical;       /* dropped: chosen equals rejected */
     int64_t prefix_mismatch; /* kept: the prompt's tokens are no prefix of prompt + completion's */
-    int64_t kept;            /* rows that became part of an item */
+    int64_t barren;          /* rows that hold no example: a tree without ranked answers */
+    int64_t kept;            /* examples that became part of an item; rows mostly hold one */
     int64_t tokens;          /* of all items */
     int64_t targets;         /* rows of all items that carry a loss (SFT) */
     char first_bad[512];     /* the first bad row's line of text, "" when none */

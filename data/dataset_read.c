@@ -18,7 +18,8 @@
 typedef struct Outcome {
     Status status;
     char *message;
-    Encoded encoded;
+    Encoded *encoded; /* [n] its records */
+    int64_t n;
     Str row; /* PROMPT: as one line of JSON */
 } Outcome;
 
@@ -38,7 +39,8 @@ static RowView view_of(const Reading *r, int64_t i, const Json *row) {
                      .index = i,
                      .row = row,
                      .source = r->source,
-                     .text_field = r->options->dataset_text_field};
+                     .text_field = r->options->dataset_text_field,
+                     .kind = r->options->kind};
 }
 
 /* The caller json_free's *row, also on failure. */
@@ -53,22 +55,39 @@ static Status parse_object(const Reading *r, int64_t i, Json **row) {
 
 /* ---- one row ---- */
 
+static Status encode_part(const Reading *r, const RowView *v, Encoded *out) {
+    Record record = {0};
+    Status st = r->format->read(v, &record);
+    if (st == OK) st = encode_record(out, r->encoder, v, &record);
+    record_free(&record);
+    return st;
+}
+
+static Status encode_parts(const Reading *r, RowView *v, Outcome *out) {
+    int64_t n = r->format->count ? r->format->count(v) : 1;
+    if (n > FORMAT_MOST_RECORDS)
+        return row_fail(v, NULL, "the row gives %lld examples, more than %d", (long long)n,
+                        FORMAT_MOST_RECORDS);
+    out->encoded = mem_zalloc((size_t)n, sizeof *out->encoded);
+    out->n = n;
+    for (v->part = 0; v->part < n; v->part++) TRY(encode_part(r, v, &out->encoded[v->part]));
+    return OK;
+}
+
 static Status encode_row(const Reading *r, int64_t i, Outcome *out) {
     Json *row;
-    Record record = {0};
     Status st = parse_object(r, i, &row);
     RowView v = view_of(r, i, row);
-    if (st == OK) st = r->format->read(&v, &record);
-    if (st == OK) st = encode_record(&out->encoded, r->encoder, &v, &record);
+    if (st == OK) st = encode_parts(r, &v, out);
     if (st == OK && r->options->kind == DATASET_PROMPT) json_dump(&out->row, row, 0);
-    record_free(&record);
     json_free(row);
     return st;
 }
 
 static void outcome_free(Outcome *o) {
     mem_free(o->message);
-    encoded_free(&o->encoded);
+    for (int64_t k = 0; k < o->n; k++) encoded_free(&o->encoded[k]);
+    mem_free(o->encoded);
     str_free(&o->row);
     *o = (Outcome){0};
 }
@@ -124,18 +143,42 @@ static void log_format(const Reading *r) {
 
 /* ---- counting and keeping ---- */
 
-static void keep(const Reading *r, int64_t i, const Outcome *o) {
-    const Encoded *x = &o->encoded;
+static void keep(const Reading *r, int64_t i, const Encoded *x, const Str *row) {
     UnitOrigin origin = {r->file, container_row(r->container, i).line};
     StoreSeq seqs[2] = {{x->ids.id, x->labels, (int64_t)x->ids.n},
                         {x->rejected.id, NULL, (int64_t)x->rejected.n}};
     bool prompt = r->options->kind == DATASET_PROMPT;
     store_add(&r->d->store, seqs, r->options->kind == DATASET_PREFERENCE ? 2 : 1, origin, x->margin,
-              prompt ? str_text(&x->prompt) : NULL, prompt ? str_text(&o->row) : NULL);
+              prompt ? str_text(&x->prompt) : NULL, prompt ? str_text(row) : NULL);
     r->d->has_margin |= x->has_margin;
 }
 
-/* Counts one row, and keeps it if it is to be kept. */
+/* Counts one record, and keeps it if it is to be kept. */
+static void settle_part(const Reading *r, int64_t i, const Encoded *x, const Str *row) {
+    DatasetCounts *c = &r->d->counts;
+    switch (x->fate) {
+    case ENCODE_KEEP:
+        c->kept++;
+        c->truncated += x->truncated;
+        c->prefix_mismatch += x->prefix_mismatch;
+        keep(r, i, x, row);
+        return;
+    case ENCODE_OVER_LONG:
+        c->over_long++;
+        return;
+    case ENCODE_EMPTY:
+        c->empty++;
+        return;
+    case ENCODE_NO_LABEL:
+        c->no_label++;
+        return;
+    case ENCODE_IDENTICAL:
+        c->identical++;
+        return;
+    }
+    FAIL("fate %d", (int)x->fate);
+}
+
 static Status settle(const Reading *r, int64_t i, const Outcome *o) {
     DatasetCounts *c = &r->d->counts;
     c->rows++;
@@ -145,27 +188,9 @@ static Status settle(const Reading *r, int64_t i, const Outcome *o) {
         if (c->bad++ == 0) snprintf(c->first_bad, sizeof c->first_bad, "%s", o->message);
         return OK;
     }
-    switch (o->encoded.fate) {
-    case ENCODE_KEEP:
-        c->kept++;
-        c->truncated += o->encoded.truncated;
-        c->prefix_mismatch += o->encoded.prefix_mismatch;
-        keep(r, i, o);
-        return OK;
-    case ENCODE_OVER_LONG:
-        c->over_long++;
-        return OK;
-    case ENCODE_EMPTY:
-        c->empty++;
-        return OK;
-    case ENCODE_NO_LABEL:
-        c->no_label++;
-        return OK;
-    case ENCODE_IDENTICAL:
-        c->identical++;
-        return OK;
-    }
-    FAIL("fate %d", (int)o->encoded.fate);
+    c->barren += o->n == 0;
+    for (int64_t k = 0; k < o->n; k++) settle_part(r, i, &o->encoded[k], &o->row);
+    return OK;
 }
 
 static Status read_rows(const Reading *r) {

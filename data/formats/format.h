@@ -13,7 +13,11 @@ typedef struct Format {
     bool (*matches)(const RowView *v); /* may this row be one? Looks at keys and their types */
     Status (*read)(const RowView *v,
                    Record *out); /* on failure the record is still freed by the caller */
+    /* How many records a row gives, of which read gives the one numbered v->part; NULL: one. */
+    int64_t (*count)(const RowView *v);
 } Format;
+
+#define FORMAT_MOST_RECORDS 4096 /* of one row */
 
 /* name NULL or "auto": told by the row `v`. ERR_DATA: no format fits (the message lists the row's
  * columns); ERR_CONFIG: unknown name, with a suggestion. */
@@ -70,6 +74,23 @@ bool shp_matches(const RowView *v);
 Status shp_read(const RowView *v, Record *r);
 bool alpaca_farm_matches(const RowView *v);
 Status alpaca_farm_read(const RowView *v, Record *r);
+
+/* format_several.c */
+bool ranked_matches(const RowView *v);
+Status ranked_read(const RowView *v, Record *r);
+int64_t ranked_count(const RowView *v);
+bool self_instruct_matches(const RowView *v);
+Status self_instruct_read(const RowView *v, Record *r);
+int64_t self_instruct_count(const RowView *v);
+bool ultrafeedback_matches(const RowView *v);
+Status ultrafeedback_read(const RowView *v, Record *r);
+bool guanaco_matches(const RowView *v);
+Status guanaco_read(const RowView *v, Record *r);
+
+/* format_oasst.c */
+bool oasst_matches(const RowView *v);
+Status oasst_read(const RowView *v, Record *r);
+int64_t oasst_count(const RowView *v);
 
 /* TRL's extract_prompt for a pair that holds its prompt twice: the longest common prefix; a space
  * before the first difference belongs to the answers. Sets r->prompt and cuts chosen and rejected.

@@ -48,6 +48,8 @@ typedef struct RowView {
     const Json *row; /* an object */
     const DatasetSource *source;
     const char *text_field; /* dataset_text_field */
+    DatasetKind kind;       /* what the rows are for */
+    int64_t part;           /* which of the row's records is wanted, from 0 */
 } RowView;
 
 /* A member by the format's name for it, through the column map; NULL when missing or null. */

@@ -2,6 +2,8 @@
  * where the collection is absent. */
 #include "data_case.h"
 
+#include "data/template.h"
+
 #define DATA HONE_SHARED_DIR "/data/"
 
 typedef struct RealFile {
@@ -53,6 +55,9 @@ static const RealFile files[] = {
     {"eval/mmlu/dev/abstract_algebra_dev.csv", SFT, MAP("#1", "#6"), 5, 5},
     {"eval/ifeval/input_data.part_a.jsonl", PROMPT, NO_MAP, 433, 433},
     {"text/c4_demo.jsonl", SFT, NO_MAP, 300, 300},
+    {"self_instruct/data/seed_tasks.jsonl", SFT, NO_MAP, 175, 175},
+    {"self_instruct/human_eval/user_oriented_instructions.jsonl", SFT, NO_MAP, 252, 252},
+    {"formats/alpaca_flat_50.parquet", SFT, NO_MAP, 50, 50},
 };
 
 static void test_data_real__files_load_with_their_row_counts(void **state) {
@@ -76,6 +81,59 @@ static void test_data_real__files_load_with_their_row_counts(void **state) {
         if (n->rows != f->rows || n->kept != f->kept)
             fail_msg("%s: %lld rows, %lld kept; wanted %lld, %lld", f->path, (long long)n->rows,
                      (long long)n->kept, (long long)f->rows, (long long)f->kept);
+        case_close(&c);
+    }
+}
+
+/* Every two of a list are a pair; rows with a history have no place in Alpaca's template. */
+static void test_data_real__ranked_lists(void **state) {
+    (void)state;
+    DataCase c;
+    case_open(&c, PAIR);
+    snprintf(c.path, sizeof c.path, DATA "oasst/oaast_rm_zh.part_a.json");
+    if (!file_exists(c.path)) {
+        case_close(&c);
+        print_message("skipped: no %s\n", DATA "oasst/oaast_rm_zh.part_a.json");
+        skip();
+    }
+    c.options.max_length = 0;
+    c.options.on_bad_row = DATASET_BAD_SKIP;
+    case_load(&c);
+    const DatasetCounts *n = dataset_counts(c.data);
+    assert_int_equal(n->rows, 634);
+    assert_int_equal(n->bad, 318);
+    assert_int_equal(n->kept + n->identical, 972); /* of 1514 with those that have a history */
+    case_close(&c);
+}
+
+/* 80 trees of ranked replies: 632 pairs, 80 conversations, 80 prompts. */
+static void test_data_real__trees(void **state) {
+    (void)state;
+    static const struct {
+        DatasetKind kind;
+        int64_t kept;
+    } uses[] = {{PAIR, 632}, {SFT, 80}, {PROMPT, 80}};
+    for (size_t i = 0; i < sizeof uses / sizeof *uses; i++) {
+        DataCase c;
+        ChatTemplate *t;
+        case_open(&c, uses[i].kind);
+        snprintf(c.path, sizeof c.path, DATA "oasst/en_100_tree.part_a.jsonl");
+        if (!file_exists(c.path)) {
+            case_close(&c);
+            print_message("skipped: no %s\n", DATA "oasst/en_100_tree.part_a.jsonl");
+            skip();
+        }
+        assert_int_equal(template_open(&t, c.tok,
+                                       "{% for m in messages %}{{ m['role'] }}: "
+                                       "{{ m['content'] }}\n{% endfor %}"),
+                         OK);
+        c.options.chat_template = t;
+        c.options.max_length = 0;
+        case_load(&c);
+        assert_int_equal(dataset_counts(c.data)->rows, 80);
+        assert_int_equal(dataset_counts(c.data)->kept + dataset_counts(c.data)->identical,
+                         uses[i].kept);
+        template_close(t);
         case_close(&c);
     }
 }
@@ -108,6 +166,8 @@ static void test_data_real__a_book_as_one_document(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_data_real__files_load_with_their_row_counts),
+        cmocka_unit_test(test_data_real__ranked_lists),
+        cmocka_unit_test(test_data_real__trees),
         cmocka_unit_test(test_data_real__a_book_as_one_document),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
