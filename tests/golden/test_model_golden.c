@@ -1,6 +1,7 @@
 /* Whole models against PyTorch, Transformers and PEFT (tests/oracle/model_golden.py): log-probs,
- * entropies, scores, every gradient, ten AdamW steps and their losses; from folders and adapters as
- * those libraries write them.
+ * entropies, scores, logits, every gradient, ten AdamW steps and their losses; from folders and
+ * adapters as those libraries write them. HONE_GOLDEN names another folder of such files, made at
+ * other sizes (tests/oracle/run.sh).
  *
  * Golden numbers were computed in float64, and `err/<kind>` is the error that float32 PyTorch makes
  * against them. In float32 ours may be at most twice that (+ TINY); in float64 every tensor agrees
@@ -21,8 +22,7 @@
 
 #define TINY 1.2e-7 /* float32's epsilon: single numbers, whose own error may be 0 by luck */
 #define EXACT 1e-11
-enum { N_SEQS = 3, N_ROWS = 11 + 7 + 14, PROMPT = 2, STEPS = 10 };
-static const int64_t lengths[N_SEQS] = {11, 7, 14};
+enum { N_SEQS = 3, MAX_ROWS = 160, PROMPT = 2, STEPS = 10 };
 
 typedef struct Golden {
     const char *name, *base, *adapter;
@@ -47,14 +47,17 @@ typedef struct Case {
     Pass *pass;
     FixtureRows rows;
     ParamList params;
-    double logp[N_ROWS], entropy[N_ROWS], value[N_ROWS];
-    double dlogp[N_ROWS], dvalue[N_ROWS];
+    int32_t last[N_SEQS]; /* row of each sequence's last token */
+    double logp[MAX_ROWS], entropy[MAX_ROWS], value[MAX_ROWS];
+    double dlogp[MAX_ROWS], dvalue[MAX_ROWS];
     double worst; /* error over bound, and whose */
     const char *worst_kind;
 } Case;
 
 static char *data_path(const char *name, const char *ending) {
-    return str_format("%s/tests/golden/data/%s%s", HONE_SOURCE_DIR, name, ending);
+    const char *folder = getenv("HONE_GOLDEN");
+    return str_format("%s/%s%s", folder ? folder : HONE_SOURCE_DIR "/tests/golden/data", name,
+                      ending);
 }
 
 static const SafetensorsEntry *find(const Case *c, const char *prefix, const char *name) {
@@ -140,11 +143,21 @@ static void check_params(Case *c, const char *kind, bool grad) {
 
 static void open_rows(Case *c) {
     static const int64_t ids[N_SEQS] = {1, 2, 3};
-    c->rows = fixture_rows(lengths, ids, N_SEQS, PROMPT, 97);
+    int32_t golden[N_SEQS];
+    int64_t lengths[N_SEQS];
+    memcpy(golden, find(c, "", "lengths")->data, sizeof golden);
+    for (int i = 0, n = 0; i < N_SEQS; i++) {
+        lengths[i] = golden[i];
+        n += golden[i];
+        c->last[i] = n - 1;
+        assert_true(n <= MAX_ROWS);
+    }
+    c->rows = fixture_rows(lengths, ids, N_SEQS, PROMPT, base_info(c->role.base)->vocab);
     int32_t *to = (int32_t *)(uintptr_t)c->rows.rows.ids;
     int32_t *targets = (int32_t *)(uintptr_t)c->rows.rows.targets;
-    memcpy(to, find(c, "", "ids")->data, N_ROWS * sizeof *to);
-    for (int i = 0; i + 1 < N_ROWS; i++)
+    int64_t n_rows = c->rows.rows.n_rows;
+    memcpy(to, find(c, "", "ids")->data, (size_t)n_rows * sizeof *to);
+    for (int64_t i = 0; i + 1 < n_rows; i++)
         if (targets[i] != ROWS_NO_TARGET) targets[i] = to[i + 1];
 }
 
@@ -185,7 +198,7 @@ static void case_close(Case *c) {
 /* Mean negative log-likelihood over the rows with a target. */
 static double language_loss(Case *c) {
     double loss = 0.0, n = (double)rows_count_targets(&c->rows.rows);
-    for (int i = 0; i < N_ROWS; i++) {
+    for (int64_t i = 0; i < c->rows.rows.n_rows; i++) {
         c->dlogp[i] = -1.0 / n;
         loss -= c->logp[i] / n;
     }
@@ -194,7 +207,7 @@ static double language_loss(Case *c) {
 
 /* Sequence 0 before 1, and 2 before 0: mean of -log sigmoid of the difference at the last rows. */
 static double reward_loss(Case *c) {
-    static const int last[N_SEQS] = {10, 17, 31};
+    const int32_t *last = c->last;
     static const int better[2] = {0, 2}, worse[2] = {1, 0};
     double loss = 0.0;
     memset(c->dvalue, 0, sizeof c->dvalue);
@@ -223,15 +236,34 @@ static double step(Case *c) {
     return loss;
 }
 
+/* The last rows are asked about one token of the vocabulary after another. */
+static void check_logits(Case *c) {
+    Rows rows = c->rows.rows;
+    int64_t vocab = base_info(c->role.base)->vocab;
+    int32_t targets[MAX_ROWS];
+    double logp[MAX_ROWS], *logits = mem_alloc((size_t)(N_SEQS * vocab) * sizeof *logits);
+    rows.targets = targets;
+    for (int i = 0; i < MAX_ROWS; i++) targets[i] = ROWS_NO_TARGET;
+    for (int32_t v = 0; v < vocab; v++) {
+        for (int s = 0; s < N_SEQS; s++) targets[c->last[s]] = v;
+        pass_score(c->pass, &c->role, &rows, &(PassOptions){0}, &(PassOut){.logp = logp});
+        for (int s = 0; s < N_SEQS; s++) logits[s * vocab + v] = logp[c->last[s]];
+    }
+    check(c, "logits", logits, N_SEQS * vocab);
+    mem_free(logits);
+}
+
 static void check_first_step(Case *c) {
     step(c);
-    if (c->golden->reward) {
-        check(c, "value", c->value, N_ROWS);
-    } else {
-        check(c, "logp", c->logp, N_ROWS);
-        check(c, "entropy", c->entropy, N_ROWS);
-    }
+    int64_t n = c->rows.rows.n_rows;
     check_params(c, "grad", true);
+    if (c->golden->reward) {
+        check(c, "value", c->value, n);
+        return;
+    }
+    check(c, "logp", c->logp, n);
+    check(c, "entropy", c->entropy, n);
+    check_logits(c);
 }
 
 static void check_optimizer_steps(Case *c) {

@@ -1,4 +1,7 @@
-"""Makes tests/unit/h5_hostile/*.h5 (h5py 3): files that core/io/h5 must refuse. Run from the top."""
+"""Makes tests/unit/h5_hostile/*.h5 (h5py 3): files that core/io/h5 must refuse.
+
+    python3 make_h5_hostile.py FOLDER
+"""
 
 import os
 import sys
@@ -6,7 +9,7 @@ import sys
 import h5py
 import numpy as np
 
-FOLDER = "tests/unit/h5_hostile"
+FOLDER = sys.argv[1]
 
 
 def new(name):

@@ -1,19 +1,23 @@
 #!/usr/bin/env python3
 """Golden files for tests/golden/test_model_golden.c, from PyTorch, Transformers and PEFT.
 
-    python3 model_golden.py            remakes tests/golden/data/
+    python3 model_golden.py              remakes tests/golden/data/ (HONE_GOLDEN names another folder)
+    python3 model_golden.py --odd SEED   the same files at odd sizes drawn from SEED, for a comparison by
+                                         HONE_GOLDEN=FOLDER build/tests/test_model_golden
 
 For a tiny LLaMA (grouped heads, llama3 rope scaling) and a tiny GPT-2: the model as Transformers saves it, a LoRA
-adapter as PEFT saves it, and per case one safetensors file with log-probs, entropies (or scores), every gradient,
-the losses of ten AdamW steps and the parameters after them. All of that is computed in float64; for each kind
+adapter as PEFT saves it, and per case one safetensors file with log-probs, entropies (or scores), the logits of the
+last rows (less their log-sum-exp), every gradient, the losses of ten AdamW steps and the parameters after them. All of that is computed in float64; for each kind
 of these stands in `err/<kind>` the relative error (2-norm) that float32 PyTorch makes, so that the test types no tolerance
-by hand. Rounding errors are a draw: the largest over all orders of the batch counts.
+by hand. Rounding errors are a draw: the largest over all orders of the batch counts (at odd sizes also over two ways to compute
+attention and the padding).
 """
 import itertools
 import json
 import math
 import os
-import shutil
+import random
+import sys
 
 import torch
 import transformers
@@ -24,27 +28,53 @@ from transformers import (GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCaus
 from transformers.models.llama import modeling_llama
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-DATA = os.path.join(HERE, "..", "golden", "data")
-LENGTHS = (11, 7, 14)  # sequences, in this order; the first PROMPT rows of each carry no loss
-PROMPT = 2
+DATA = os.environ.get("HONE_GOLDEN") or os.path.join(HERE, "..", "golden", "data")
+PROMPT = 2  # the first rows of each sequence carry no loss
 STEPS = 10
 # The gradient of a bias on keys is 0 but for rounding; a small eps would blow that noise up to whole steps.
 OPTIM = dict(lr=1e-2, betas=(0.9, 0.999), eps=1e-6)
 DECAY = 0.01
 
-ROPE = dict(rope_type="llama3", rope_theta=1000.0, factor=4.0, low_freq_factor=1.0,
-            high_freq_factor=4.0, original_max_position_embeddings=32)
+LLAMA3 = dict(rope_type="llama3", rope_theta=1000.0, factor=4.0, low_freq_factor=1.0,
+              high_freq_factor=4.0, original_max_position_embeddings=32)
+
+# Sequences in this order, and both models.
+SIZES = dict(draws=[("sdpa", 0)], lengths=(11, 7, 14), vocab=97, mlp=20, layers=2, heads=3, kv_heads=1, head_dim=4, rope=LLAMA3,
+             gpt2_head_dim=4, positions=32, std=0.3,
+             llama_lora=dict(r=2, lora_alpha=6, target_modules="all-linear"),
+             gpt2_lora=dict(r=2, lora_alpha=6, target_modules=["c_attn", "c_fc", "attn.c_proj"]),
+             reward_lora=dict(r=3, lora_alpha=3, use_rslora=True, target_modules=["q_proj", "down_proj"]))
+
+
+def draw_sizes(seed):
+    """No power of two; a sequence of one learned row, one longer than a block of attention's keys."""
+    g = random.Random(seed)
+    heads = g.choice([3, 5, 6])
+    SIZES.update(lengths=(g.randint(4, 20), 65 + g.randint(0, 30), PROMPT + 2), vocab=g.randrange(101, 400, 2),
+                 mlp=g.randrange(19, 70, 2), layers=g.randint(1, 3), heads=heads,
+                 kv_heads=g.choice([k for k in (1, 2, 3, 5, 6) if heads % k == 0]), head_dim=g.choice([2, 6, 10, 14]),
+                 rope=LLAMA3 if seed % 2 else dict(rope_type="default", rope_theta=g.uniform(100, 20000)),
+                 gpt2_head_dim=g.choice([3, 5, 7, 11]), positions=101, std=0.15,
+                 draws=[("sdpa", 0), ("eager", 0), ("sdpa", 3), ("eager", 4)])
+    for kind in ("llama_lora", "gpt2_lora", "reward_lora"):
+        SIZES[kind] = dict(SIZES[kind], r=g.choice([1, 3, 5, 9]), lora_alpha=g.randint(2, 9),
+                           use_rslora=g.random() < 0.5)
+    print("odd sizes:", SIZES)
 
 
 def llama_config():
-    return LlamaConfig(vocab_size=97, hidden_size=12, intermediate_size=20, num_hidden_layers=2,
-                       num_attention_heads=3, num_key_value_heads=1, max_position_embeddings=128,
-                       rope_parameters=dict(ROPE), initializer_range=0.3, pad_token_id=0)
+    s = SIZES
+    return LlamaConfig(vocab_size=s["vocab"], hidden_size=s["heads"] * s["head_dim"], intermediate_size=s["mlp"],
+                       num_hidden_layers=s["layers"], num_attention_heads=s["heads"],
+                       num_key_value_heads=s["kv_heads"], max_position_embeddings=128,
+                       rope_parameters=dict(s["rope"]), initializer_range=s["std"], pad_token_id=0)
 
 
 def gpt2_config():
-    return GPT2Config(vocab_size=97, n_embd=12, n_layer=2, n_head=3, n_positions=32,
-                      initializer_range=0.3, bos_token_id=0, eos_token_id=0)
+    s = SIZES
+    return GPT2Config(vocab_size=s["vocab"], n_embd=s["heads"] * s["gpt2_head_dim"], n_layer=s["layers"],
+                      n_head=s["heads"], n_positions=s["positions"], initializer_range=s["std"], bos_token_id=0,
+                      eos_token_id=0)
 
 
 def patch_llama_to_follow_its_dtype():
@@ -55,8 +85,11 @@ def patch_llama_to_follow_its_dtype():
         return self.weight * (x * torch.rsqrt(x.pow(2).mean(-1, keepdim=True) + self.variance_epsilon))
 
     def frequencies(dim):
+        ROPE = SIZES["rope"]
         base = torch.arange(0, dim, 2, dtype=torch.float64) / dim
         inv = 1.0 / ROPE["rope_theta"] ** base
+        if ROPE["rope_type"] == "default":
+            return inv
         context = ROPE["original_max_position_embeddings"]
         wave = 2 * math.pi / inv
         smooth = (context / wave - ROPE["low_freq_factor"]) / (
@@ -72,7 +105,7 @@ def patch_llama_to_follow_its_dtype():
         if x.dtype != torch.float64:
             return original(self, x, position_ids)
         inv = frequencies(2 * self.inv_freq.numel())
-        assert torch.allclose(inv, self.inv_freq.double(), rtol=1e-6), "llama3 frequencies differ"
+        assert torch.allclose(inv, self.inv_freq.double(), rtol=1e-6), "frequencies differ"
         angle = position_ids[:, :, None].double() * inv
         angle = torch.cat([angle, angle], -1)
         return angle.cos(), angle.sin()
@@ -81,16 +114,17 @@ def patch_llama_to_follow_its_dtype():
     modeling_llama.LlamaRotaryEmbedding.forward = rope
 
 
-def batch(order):
-    """ids [B,T] right-padded with 0, mask, targets with -100 where a row carries no loss; sequence order[b] in row b."""
+def batch(order, pads=0):
+    """ids [B,T] right-padded with 0 to the longest and `pads` more, mask, targets with -100 where a row carries no loss; sequence order[b] in row b."""
     g = torch.Generator().manual_seed(5)
-    sequences = [torch.randint(1, 97, (n,), generator=g) for n in LENGTHS]
-    width = max(LENGTHS)
-    ids = torch.zeros(len(LENGTHS), width, dtype=torch.long)
+    lengths = SIZES["lengths"]
+    sequences = [torch.randint(1, SIZES["vocab"], (n,), generator=g) for n in lengths]
+    width = max(lengths) + pads
+    ids = torch.zeros(len(lengths), width, dtype=torch.long)
     mask = torch.zeros_like(ids)
     targets = torch.full_like(ids, -100)
     for b, s in enumerate(order):
-        n = LENGTHS[s]
+        n = lengths[s]
         ids[b, :n] = sequences[s]
         mask[b, :n] = 1
         targets[b, PROMPT:n - 1] = ids[b, PROMPT + 1:n]
@@ -99,7 +133,12 @@ def batch(order):
 
 def flat(x, order):
     """[B,T] -> the rows of sequence 0, of sequence 1, ..."""
-    return torch.cat([x[order.index(s), :n] for s, n in enumerate(LENGTHS)])
+    return torch.cat([x[order.index(s), :n] for s, n in enumerate(SIZES["lengths"])])
+
+
+def last_rows(x, order):
+    """[B,T,...] -> the last row of sequence 0, of sequence 1, ..."""
+    return torch.stack([x[order.index(s), n - 1] for s, n in enumerate(SIZES["lengths"])])
 
 
 def language_loss(model, ids, mask, targets, order):
@@ -109,7 +148,8 @@ def language_loss(model, ids, mask, targets, order):
     asked = targets != -100
     chosen = logp.gather(-1, targets.clamp(min=0)[..., None])[..., 0] * asked
     loss = -chosen.sum() / asked.sum()
-    return loss, {"logp": flat(chosen.detach(), order), "entropy": flat((entropy * asked).detach(), order)}
+    return loss, {"logp": flat(chosen.detach(), order), "entropy": flat((entropy * asked).detach(), order),
+                  "logits": last_rows(logp.detach(), order)}
 
 
 def reward_loss(model, ids, mask, _, order):
@@ -117,7 +157,7 @@ def reward_loss(model, ids, mask, _, order):
     inner = model.get_base_model() if isinstance(model, PeftModel) else model
     hidden = inner.model(input_ids=ids, attention_mask=mask).last_hidden_state
     value = inner.score(hidden)[..., 0]
-    last = torch.stack([value[order.index(s), n - 1] for s, n in enumerate(LENGTHS)])
+    last = last_rows(value, order)
     loss = -torch.nn.functional.logsigmoid(torch.stack([last[0] - last[1], last[2] - last[0]])).mean()
     return loss, {"value": flat(value.detach(), order)}
 
@@ -128,10 +168,10 @@ def plain_name(name):
     return "score.weight" if name.endswith("score.modules_to_save.weight") else name
 
 
-def run(model, loss_of, dtype, order):
+def run(model, loss_of, dtype, order, pads=0):
     """One backward and STEPS optimizer steps in `dtype`; everything measured, as float64."""
     model = model.to(dtype).eval()
-    data = batch(order)
+    data = batch(order, pads)
     named = [(n, p) for n, p in model.named_parameters() if p.requires_grad]
     loss, out = loss_of(model, *data)
     loss.backward()
@@ -155,9 +195,10 @@ def run(model, loss_of, dtype, order):
 
 
 def write_case(name, make, loss_of):
-    orders = list(itertools.permutations(range(len(LENGTHS))))
+    orders = list(itertools.permutations(range(len(SIZES["lengths"]))))
     exact = run(make(), loss_of, torch.float64, orders[0])
-    singles = [run(make(), loss_of, torch.float32, order) for order in orders]
+    singles = [run(make(attention), loss_of, torch.float32, order, pads)
+               for order in orders for attention, pads in SIZES["draws"]]
     out = dict(exact)
     for kind in sorted({key.split("/")[0] for key in exact}):
         # "grad" and "after": all gradients, all parameters as one vector. (In float64 each tensor is compared by itself.)
@@ -166,6 +207,7 @@ def write_case(name, make, loss_of):
         wrong = [sum((single[k] - exact[k]).square().sum().item() for k in keys) for single in singles]
         out["err/" + kind] = torch.tensor([math.sqrt(max(wrong) / size)], dtype=torch.float64)
     out["ids"] = flat(batch(orders[0])[0], orders[0]).to(torch.int32)
+    out["lengths"] = torch.tensor(SIZES["lengths"], dtype=torch.int32)
     versions = {"torch": torch.__version__, "transformers": transformers.__version__}
     save_file(out, os.path.join(DATA, name + ".safetensors"), metadata={"made_with": json.dumps(versions)})
     print(f"{name}: loss {exact['losses'][0].item():.6f}, after {STEPS} steps {exact['losses'][-1].item():.6f}, "
@@ -180,15 +222,15 @@ def scatter_all(model, seed):
             p.data += 0.1 * torch.randn(p.shape, generator=g)
 
 
-def family(name, model, targets):
+def family(name, model):
     folder = os.path.join(DATA, name)
     scatter_all(model, 1)
     model.save_pretrained(folder)
     kind = type(model)
-    load = lambda: kind.from_pretrained(folder, dtype=torch.float32, attn_implementation="sdpa")
+    load = lambda attention="sdpa": kind.from_pretrained(folder, dtype=torch.float32, attn_implementation=attention)
     write_case(name + "_full", load, language_loss)
 
-    lora = get_peft_model(load(), LoraConfig(r=2, lora_alpha=6, target_modules=targets, task_type="CAUSAL_LM",
+    lora = get_peft_model(load(), LoraConfig(**SIZES[name + "_lora"], task_type="CAUSAL_LM",
                                              fan_in_fan_out=name == "gpt2"))
     adapter_case(name, name + "_lora", lora, load, language_loss)
 
@@ -197,9 +239,10 @@ def adapter_case(base, name, lora, load, loss_of):
     scatter_all(lora, 2)
     folder = os.path.join(DATA, name + "_adapter")
     lora.peft_config["default"].base_model_name_or_path = base  # not this machine's path
+    lora.peft_config["default"].target_modules = sorted(lora.peft_config["default"].target_modules)
     lora.save_pretrained(folder)
     os.remove(os.path.join(folder, "README.md"))
-    write_case(name, lambda: PeftModel.from_pretrained(load(), folder, is_trainable=True), loss_of)
+    write_case(name, lambda attention="sdpa": PeftModel.from_pretrained(load(attention), folder, is_trainable=True), loss_of)
 
 
 def reward():
@@ -211,23 +254,23 @@ def reward():
     scatter_all(model, 3)
     folder = os.path.join(DATA, "llama_reward")
     model.save_pretrained(folder)
-    load = lambda: LlamaForSequenceClassification.from_pretrained(folder, dtype=torch.float32,
-                                                                  attn_implementation="sdpa")
+    load = lambda attention="sdpa": LlamaForSequenceClassification.from_pretrained(
+        folder, dtype=torch.float32, attn_implementation=attention)
     write_case("llama_reward_full", load, reward_loss)
-    lora = get_peft_model(load(), LoraConfig(r=3, lora_alpha=3, use_rslora=True, target_modules=["q_proj", "down_proj"],
-                                             task_type="SEQ_CLS"))
+    lora = get_peft_model(load(), LoraConfig(**SIZES["reward_lora"], task_type="SEQ_CLS"))
     adapter_case("llama_reward", "llama_reward_lora", lora, load, reward_loss)
 
 
 def main():
     torch.set_num_threads(1)
-    shutil.rmtree(DATA, ignore_errors=True)
-    os.makedirs(DATA)
+    os.makedirs(DATA, exist_ok=True)
+    if sys.argv[1:2] == ["--odd"]:
+        draw_sizes(int(sys.argv[2]))
     patch_llama_to_follow_its_dtype()
     torch.manual_seed(3)
-    family("llama", LlamaForCausalLM(llama_config()), "all-linear")
+    family("llama", LlamaForCausalLM(llama_config()))
     torch.manual_seed(3)
-    family("gpt2", GPT2LMHeadModel(gpt2_config()), ["c_attn", "c_fc", "attn.c_proj"])
+    family("gpt2", GPT2LMHeadModel(gpt2_config()))
     reward()
 
 

@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
 """Golden ids for tests/golden/test_tokenizer_golden.c, and a live comparison on thousands of strings.
 
-    python3 tokenizers_golden.py SHARED            remakes tests/golden/data/tokenizers/
+    python3 tokenizers_golden.py SHARED            remakes tests/golden/data/tokenizers/ (HONE_GOLDEN: another folder)
+    python3 tokenizers_golden.py                   the same without the ids of real vocabularies
     python3 tokenizers_golden.py SHARED --live HONE [COUNT]
                                                    compares `HONE tokenize` with the libraries
 
-SHARED is the folder that holds tokenizers/ and models/. Needs tokenizers, sentencepiece and tiktoken. Each file
+SHARED is the folder that holds tokenizers/ and models/. Needs tokenizers, for SHARED also sentencepiece and tiktoken. Each file
 has the ids of the nasty strings: `plain` without special tokens (none parsed, none added), `full` with both
 (null where the library has no such thing, or they are the same).
 """
@@ -17,14 +18,12 @@ import sys
 import tempfile
 import unicodedata
 
-import sentencepiece
-import tiktoken
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
 from tokenizers_strings import strings
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-DATA = os.path.join(HERE, "..", "golden", "data", "tokenizers")
+DATA = os.path.join(os.environ.get("HONE_GOLDEN") or os.path.join(HERE, "..", "golden", "data"), "tokenizers")
 N_GOLDEN = 200
 
 CL100K = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
@@ -58,6 +57,8 @@ class HuggingFace:
 
 class SentencePiece:
     def __init__(self, path):
+        import sentencepiece
+
         self.sp = sentencepiece.SentencePieceProcessor(model_file=path)
 
     def plain(self, text):
@@ -70,6 +71,8 @@ class SentencePiece:
 class Tiktoken:
     def __init__(self, path, pattern, nfc=False):
         lines = [line.split() for line in open(path, "rb").read().splitlines() if line]
+        import tiktoken
+
         ranks = {base64.b64decode(token): int(rank) for token, rank in lines}
         self.enc = tiktoken.Encoding("x", pat_str=pattern, mergeable_ranks=ranks, special_tokens={})
         self.nfc = nfc
@@ -107,13 +110,15 @@ def one_line_each(name, value, file):
     file.write("\n ]")
 
 
-def remake(shared):
-    os.makedirs(DATA, exist_ok=True)
-    texts = strings(N_GOLDEN)
+def remake_texts():
     with open(DATA + "/texts.json", "w") as f:
         f.write("{\n")
-        one_line_each("texts", texts, f)
+        one_line_each("texts", strings(N_GOLDEN), f)
         f.write("\n}\n")
+
+
+def remake(shared):
+    texts = strings(N_GOLDEN)
     for name, (path, ref) in references(shared).items():
         plain = [ref.plain(t) for t in texts]
         full = [ref.full(t) for t in texts]
@@ -247,6 +252,9 @@ def live(shared, hone, count):
 if __name__ == "__main__":
     if len(sys.argv) > 3 and sys.argv[2] == "--live":
         sys.exit(live(sys.argv[1], sys.argv[3], int(sys.argv[4]) if len(sys.argv) > 4 else 3000))
-    remake(sys.argv[1])
+    os.makedirs(DATA, exist_ok=True)
+    remake_texts()
+    if len(sys.argv) > 1:
+        remake(sys.argv[1])
     remake_training()
     remake_steps()

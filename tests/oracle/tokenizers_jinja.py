@@ -128,7 +128,8 @@ def render(template):
 
 
 if __name__ == "__main__":
-    with open(os.path.join(HERE, "..", "golden", "data", "jinja.json"), "w") as f:
+    data = os.environ.get("HONE_GOLDEN") or os.path.join(HERE, "..", "golden", "data")
+    with open(os.path.join(data, "jinja.json"), "w") as f:
         f.write('{\n "context": %s,\n "cases": [\n' % json.dumps(CONTEXT))
         f.write(",\n".join("  " + json.dumps({"template": t, "expected": render(t)}) for t in TEMPLATES))
         f.write("\n ]\n}\n")

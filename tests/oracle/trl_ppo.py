@@ -148,6 +148,7 @@ def write_adapter():
                           LoraConfig(r=2, lora_alpha=8, target_modules=["q_proj", "v_proj", "down_proj"],
                                      task_type="CAUSAL_LM"))
     lora.peft_config["default"].base_model_name_or_path = "policy"  # not this machine's path
+    lora.peft_config["default"].target_modules = sorted(lora.peft_config["default"].target_modules)
     lora.save_pretrained(ADAPTER)
     os.remove(os.path.join(ADAPTER, "README.md"))
 

@@ -14,7 +14,6 @@
 
 #include <math.h>
 
-#define TRL_DATA "tests/golden/data/trl"
 #define TRL_TINY 1.2e-7 /* float32's epsilon: single numbers, whose own error may be 0 by luck */
 #define TRL_EXACT 1e-10
 
@@ -26,16 +25,20 @@ typedef struct TrlCase {
     char worst_of[80];
 } TrlCase;
 
-/* The test's folder becomes the working folder; `golden` there is tests/golden/data/trl. */
+/* The test's folder becomes the working folder; `golden` there is tests/golden/data/trl, or trl in
+ * the folder that HONE_GOLDEN names (tests/oracle/run.sh). */
 static inline void trl_open(TrlCase *c, const char *device, const char *golden) {
     *c = (TrlCase){.device = device, .folder = program_folder()};
-    char *path = str_format(HONE_SOURCE_DIR "/" TRL_DATA "/%s.safetensors", golden);
+    const char *top = getenv("HONE_GOLDEN");
+    char *data = file_join(top ? top : HONE_SOURCE_DIR "/tests/golden/data", "trl");
+    char *path = str_format("%s/%s.safetensors", data, golden);
     char *link = file_join(c->folder, "golden");
     assert_int_equal(safetensors_open(&c->golden, path), OK);
-    assert_int_equal(symlink(HONE_SOURCE_DIR "/" TRL_DATA, link), 0);
+    assert_int_equal(symlink(data, link), 0);
     assert_int_equal(chdir(c->folder), 0);
     mem_free(link);
     mem_free(path);
+    mem_free(data);
 }
 
 static inline void trl_close(TrlCase *c) {
