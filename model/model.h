@@ -92,8 +92,11 @@ typedef struct LoraOptions {
     const char *const
         *targets; /* module suffixes, or one "all-linear", or NULL: the architecture's default */
     int n_targets;
+    const char *const *excludes; /* module suffixes that get none of it, though a target */
+    int n_excludes;
     const char *task_type; /* "CAUSAL_LM" or "SEQ_CLS", for adapter_config.json */
-    uint64_t seed;         /* A ~ Kaiming uniform(a = sqrt 5), B = 0 */
+    bool gaussian; /* A ~ N(0, 1/r^2), as PEFT's "gaussian"; else Kaiming uniform(a = sqrt 5) */
+    uint64_t seed; /* of A; B = 0 */
 } LoraOptions;
 
 Status adapter_create(Adapter **out, Base *b, const char *name, const LoraOptions *opt);

@@ -229,6 +229,9 @@ LoraOptions setup_lora(const Config *cfg, const char *task_type) {
         .use_rslora = p->use_rslora,
         .targets = (const char *const *)p->target_modules.items,
         .n_targets = (int)p->target_modules.n,
+        .excludes = (const char *const *)p->exclude_modules.items,
+        .n_excludes = (int)p->exclude_modules.n,
+        .gaussian = str_equal(p->init_lora_weights, "gaussian"),
         .task_type = task_type,
         .seed = (uint64_t)cfg->run.seed,
     };

@@ -74,17 +74,16 @@ bool lora_target_matches(const char *path, const char *entry) {
     return k == n || path[n - k - 1] == '.';
 }
 
-static Status no_such_target(const Base *b, const char *entry) {
+static Status no_such_module(const Base *b, const char *entry, const char *what,
+                             const char *besides) {
     Str known = {0};
     for (int i = 0; i < b->n_modules && b->modules[i].linear->slot < SLOTS_PER_LAYER; i++) {
         const char *path = strrchr(b->modules[i].name, '.') + 1;
         if (!str_equal(path, "c_proj") || !strstr(str_text(&known), path))
             str_printf(&known, "%s%s", known.len ? ", " : "", path);
     }
-    Status st = status_fail(ERR_CONFIG,
-                            "LoRA target module `%s` is not in a %s; it has %s "
-                            "(or `all-linear`)",
-                            entry, b->info.architecture, str_text(&known));
+    Status st = status_fail(ERR_CONFIG, "LoRA %s module `%s` is not in a %s; it has %s%s", what,
+                            entry, b->info.architecture, str_text(&known), besides);
     str_free(&known);
     return st;
 }
@@ -103,21 +102,54 @@ static Status select_modules(bool *chosen, const Base *b, const LoraOptions *opt
             if (!all && !lora_target_matches(b->modules[i].name, targets[t])) continue;
             chosen[i] = found = true;
         }
-        if (!found) return no_such_target(b, targets[t]);
+        if (!found) return no_such_module(b, targets[t], "target", " (or `all-linear`)");
     }
     return OK;
+}
+
+/* Takes the marks of excluded modules away; some must be left. */
+static Status exclude_modules(bool *chosen, const Base *b, const LoraOptions *opt) {
+    for (int e = 0; e < opt->n_excludes; e++) {
+        bool found = false;
+        for (int i = 0; i < b->n_modules; i++) {
+            if (!lora_target_matches(b->modules[i].name, opt->excludes[e])) continue;
+            chosen[i] = false;
+            found = true;
+        }
+        if (!found) return no_such_module(b, opt->excludes[e], "exclude", "");
+    }
+    for (int i = 0; i < b->n_modules; i++)
+        if (chosen[i]) return OK;
+    return status_fail(ERR_CONFIG, "LoRA exclude_modules leaves no module to train");
 }
 
 /* ---- a new adapter
  * ------------------------------------------------------------------------------- */
 
 /* Kaiming uniform with a = sqrt(5) is U(-1/sqrt(I), 1/sqrt(I)). */
-static Status init_pair(Adapter *a, LoraPair *p, uint64_t seed) {
-    int64_t n = tensor_numel(p->a.value), inputs = p->a.value.shape[1];
-    RngStream s = rng_stream(seed, RNG_INIT, rng_hash_name(p->name_a) >> 8);
+static void draw_uniform(float *to, int64_t n, double bound, RngStream *s) {
+    for (int64_t i = 0; i < n; i++) to[i] = (float)(bound * (2.0 * rng_next_uniform(s) - 1.0));
+}
+
+static void draw_gaussian(float *to, int64_t n, double deviation, RngStream *s) {
+    double z[2];
+    for (int64_t i = 0; i < n; i++) {
+        if (i % 2 == 0) {
+            uint32_t first = rng_next(s);
+            rng_normal2(z, first, rng_next(s));
+        }
+        to[i] = (float)(deviation * z[i % 2]);
+    }
+}
+
+static Status init_pair(Adapter *a, LoraPair *p, const LoraOptions *opt) {
+    int64_t n = tensor_numel(p->a.value), r = p->a.value.shape[0], inputs = p->a.value.shape[1];
+    RngStream s = rng_stream(opt->seed, RNG_INIT, rng_hash_name(p->name_a) >> 8);
     float *host = mem_alloc((size_t)n * sizeof *host);
-    double bound = 1.0 / sqrt((double)inputs);
-    for (int64_t i = 0; i < n; i++) host[i] = (float)(bound * (2.0 * rng_next_uniform(&s) - 1.0));
+    if (opt->gaussian)
+        draw_gaussian(host, n, 1.0 / (double)r, &s);
+    else
+        draw_uniform(host, n, 1.0 / sqrt((double)inputs), &s);
     Status st = weight_upload(&p->a, a->base->dev, DTYPE_F32, host);
     mem_free(host);
     op_fill(a->base->dev, p->b.value, 0.0);
@@ -138,10 +170,11 @@ Status adapter_create(Adapter **out, Base *b, const char *name, const LoraOption
     bool *chosen = mem_zalloc((size_t)b->n_modules, sizeof *chosen);
     Adapter *a = adapter_new(b, name, opt, true);
     Status st = select_modules(chosen, b, opt);
+    if (st == OK) st = exclude_modules(chosen, b, opt);
     for (int i = 0; st == OK && i < b->n_modules; i++) {
         if (!chosen[i]) continue;
         st = adapter_add_pair(a, &b->modules[i], opt->r);
-        if (st == OK) st = init_pair(a, &a->pairs[b->modules[i].linear->slot], opt->seed);
+        if (st == OK) st = init_pair(a, &a->pairs[b->modules[i].linear->slot], opt);
     }
     mem_free(chosen);
     if (st != OK)

@@ -5,7 +5,7 @@ token ids and must agree.
     python3 model_live.py BIN          BIN: the folder of the built programs
 
 For each family: `hone init` -> AutoModelForCausalLM; an adapter from PEFT -> `hone score --adapter`; `sft` and `reward`,
-full and LoRA, -> what their final/ says it is.
+full and LoRA, -> what their final/ says it is. Which modules an adapter is on, with target_modules and exclude_modules.
 """
 import json
 import os
@@ -16,6 +16,7 @@ import tempfile
 import torch
 import transformers
 from peft import LoraConfig, PeftModel, get_peft_model
+from safetensors import safe_open
 from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification
 
 TOP = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..")
@@ -130,6 +131,26 @@ def stages(bench):
             check(f"{name}: final/ of {config}", model.eval(), final)
 
 
+def chosen_modules(bench):
+    """target_modules without exclude_modules, as PEFT chooses them."""
+    for name, targets, left_out in (("llama", "all-linear", ["down_proj", "model.layers.1.self_attn.q_proj"]),
+                                    ("llama", ["q_proj", "v_proj", "o_proj"], ["layers.0.self_attn.v_proj"]),
+                                    ("gpt2", ["c_attn", "c_proj"], ["mlp.c_proj"])):
+        base, out = os.path.join(bench.work, name), tempfile.mkdtemp(dir=bench.work)
+        run(os.path.join(bench.bin, "sft"), os.path.join(SMOKE, "3_sft_lora.yaml"), f"model.path={base}",
+            f"output_dir={out}", "threads=1", "training.max_steps=1", "peft.init_lora_weights=gaussian",
+            f"peft.target_modules={json.dumps(targets)}", f"peft.exclude_modules={json.dumps(left_out)}", "--quiet")
+        lora = get_peft_model(causal(base), LoraConfig(r=4, target_modules=targets, exclude_modules=left_out,
+                                                       fan_in_fan_out=name == "gpt2", task_type="CAUSAL_LM"))
+        with safe_open(os.path.join(out, "final", "adapter_model.safetensors"), "pt") as f:
+            ours = set(f.keys())
+        theirs = {n.replace(".default", "") for n, p in lora.named_parameters() if p.requires_grad}
+        bench.checked += 1
+        bench.failed += ours != theirs
+        print(f"{'ok  ' if ours == theirs else 'FAIL'} {name}: {targets} without {left_out}: {len(theirs)} tensors in PEFT, "
+              f"{len(ours ^ theirs)} differ")
+
+
 def main():
     if len(sys.argv) != 2:
         sys.exit(__doc__)
@@ -139,6 +160,7 @@ def main():
         bench = Bench(os.path.abspath(sys.argv[1]), work)
         families(bench)
         stages(bench)
+        chosen_modules(bench)
         print(f"{bench.checked - bench.failed} agree, {bench.failed} do not")
         sys.exit(bench.failed > 0)
 

@@ -350,6 +350,77 @@ static void test_base_open__names_what_is_wrong(void **state) {
     world_close(&w);
 }
 
+/* PEFT: a module is left out when its name is the entry or ends in "." and the entry. */
+static void test_adapter__excluded_modules_have_no_pair(void **state) {
+    (void)state;
+    World w = world_open();
+    Base *b = make_base(&w, CONFIG_LLAMA, false);
+    Adapter *a = NULL;
+    const char *all = "all-linear", *not [] = {"down_proj", "model.layers.1.self_attn.q_proj"};
+    LoraOptions opt = {
+        .r = 2, .alpha = 2, .targets = &all, .n_targets = 1, .excludes = not, .n_excludes = 2};
+    assert_int_equal(adapter_create(&a, b, "a", &opt), OK);
+    ParamList list = {0};
+    adapter_params(&list, a);
+    assert_int_equal(list.n, 2 * (2 * 7 - 3)); /* seven projections in each of two layers */
+    for (int i = 0; i < list.n; i++) {
+        assert_null(strstr(list.items[i].name, "down_proj"));
+        assert_null(strstr(list.items[i].name, "layers.1.self_attn.q_proj"));
+    }
+    params_free(&list);
+    adapter_close(a);
+    const char *wrong = "c_attn", *only = "q_proj";
+    opt.excludes = &wrong;
+    opt.n_excludes = 1;
+    expect(adapter_create(&a, b, "x", &opt), ERR_CONFIG,
+           "LoRA exclude module `c_attn` is not in a LlamaForCausalLM; it has q_proj");
+    opt.targets = opt.excludes = &only;
+    expect(adapter_create(&a, b, "x", &opt), ERR_CONFIG, "leaves no module to train");
+    base_close(b);
+    world_close(&w);
+}
+
+/* A starts with standard deviation 1/r and mean 0, or uniform to 1/sqrt(inputs); B at 0. */
+static void test_adapter__starts_as_peft_starts_it(void **state) {
+    (void)state;
+    enum { R = 5 };
+    World w = world_open();
+    Base *b = make_base(&w, CONFIG_LLAMA, false);
+    const char *all = "all-linear";
+    for (int gaussian = 0; gaussian < 2; gaussian++) {
+        Adapter *a = NULL;
+        LoraOptions opt = {
+            .r = R, .alpha = 2, .targets = &all, .n_targets = 1, .gaussian = gaussian, .seed = 3};
+        ParamList list = {0};
+        assert_int_equal(adapter_create(&a, b, "a", &opt), OK);
+        adapter_params(&list, a);
+        double sum = 0.0, squares = 0.0, fourth = 0.0, n = 0.0;
+        for (int i = 0; i < list.n; i++) {
+            const float *x = list.items[i].value.data;
+            bool is_a = strstr(list.items[i].name, "lora_A") != NULL;
+            /* In units of what its standard deviation should be. */
+            double unit =
+                gaussian ? 1.0 / R : 1.0 / sqrt(3.0 * (double)list.items[i].value.shape[1]);
+            assert_true(!is_a || (x[0] != x[1] && x[1] != x[2]));
+            for (int64_t k = 0; k < tensor_numel(list.items[i].value); k++) {
+                if (!is_a) assert_true(x[k] == 0.0f);
+                double z = x[k] / unit;
+                sum += z;
+                squares += z * z;
+                fourth += z * z * z * z;
+                n += is_a;
+            }
+        }
+        assert_true(n > 1500.0 && fabs(sum / n) < 5.0 / sqrt(n));
+        assert_true(fabs(squares / n - 1.0) < 5.0 * sqrt(2.0 / n));
+        assert_true(fabs(fourth / n - (gaussian ? 3.0 : 1.8)) < 5.0 * sqrt(96.0 / n));
+        params_free(&list);
+        adapter_close(a);
+    }
+    base_close(b);
+    world_close(&w);
+}
+
 static void test_adapter__names_what_is_wrong(void **state) {
     (void)state;
     World w = world_open();
@@ -416,6 +487,8 @@ int main(void) {
         cmocka_unit_test(test_head_save__value_head_reads_back),
         cmocka_unit_test(test_base_clone__is_independent),
         cmocka_unit_test(test_base_open__names_what_is_wrong),
+        cmocka_unit_test(test_adapter__excluded_modules_have_no_pair),
+        cmocka_unit_test(test_adapter__starts_as_peft_starts_it),
         cmocka_unit_test(test_adapter__names_what_is_wrong),
         cmocka_unit_test(test_base_open__random_weights_have_the_right_spread),
     };

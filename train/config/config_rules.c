@@ -257,8 +257,6 @@ BROKEN(has_int8_head, c->quantization.lm_head != NULL)
 BROKEN(smooths_labels, c->training.label_smoothing_factor > 0)
 BROKEN(saves_only_model, c->training.save_only_model)
 BROKEN(skips_no_data, c->training.ignore_data_skip)
-BROKEN(excludes_modules, c->peft.exclude_modules.n > 0)
-BROKEN(is_gaussian, str_equal(c->peft.init_lora_weights, "gaussian"))
 BROKEN(is_full_kl, c->ppo.kl_penalty == KL_PENALTY_FULL)
 
 /* Keys that are understood, and refused by name until the code is there: when it is, its line goes.
@@ -267,10 +265,7 @@ static const Rule NOT_BUILT[] = {
     {0, "quantization.load_in_4bit", is_4bit, "is not built yet: quantized bases; leave it out"},
     {0, "quantization.load_in_8bit", is_8bit, "is not built yet: quantized bases; leave it out"},
     {0, "quantization.lm_head", has_int8_head, "is not built yet: quantized heads; leave it out"},
-    {0, "peft.exclude_modules", excludes_modules,
-     "is not built yet; name the others in target_modules"},
     {0, "peft.modules_to_save", saves_modules, "is not built yet for other modules than score"},
-    {0, "peft.init_lora_weights", is_gaussian, "gaussian is not built yet; use true"},
     {0, "training.label_smoothing_factor", smooths_labels, "is not built yet; leave it at 0"},
     {0, "training.save_only_model", saves_only_model, "is not built yet; leave it at false"},
     {0, "training.ignore_data_skip", skips_no_data,

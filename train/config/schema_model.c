@@ -75,6 +75,6 @@ const Key PEFT_KEYS[] = {
     ROW("peft.use_rslora", KEY_BOOL, peft.use_rslora, "false", NULL,
         "Scale by lora_alpha / sqrt(r) instead.", .flat = "."),
     ROW("peft.init_lora_weights", KEY_TEXT, peft.init_lora_weights, "true", NULL,
-        "How A starts: true is Kaiming uniform, gaussian is N(0, 1/r); B starts at 0."),
+        "How A starts: true is Kaiming uniform, gaussian is N(0, 1/r^2); B starts at 0."),
 };
 const size_t N_PEFT_KEYS = COUNT_OF(PEFT_KEYS);

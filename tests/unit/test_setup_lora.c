@@ -1,0 +1,42 @@
+/* What a config says of LoRA reaches the adapter's options. */
+#include "config_case.h"
+#include "stage/setup.h"
+#include "unit.h"
+
+static void test_setup_lora__options_are_the_configs(void **state) {
+    (void)state;
+    ConfigCase c = config_case(STAGE_SFT,
+                               "model: {path: m}\ndata: {train: d}\nseed: 9\n"
+                               "peft: {r: 3, lora_alpha: 5, lora_dropout: 0.25, use_rslora: true,\n"
+                               "  target_modules: [q_proj, v_proj], exclude_modules: [a.b, c, d],\n"
+                               "  init_lora_weights: gaussian}\n",
+                               NULL);
+    if (c.status != OK) fail_msg("%s", str_text(&c.log));
+    LoraOptions o = setup_lora(c.cfg, "SEQ_CLS");
+    assert_int_equal(o.r, 3);
+    assert_true(o.alpha == 5.0 && o.dropout == 0.25 && o.use_rslora && o.gaussian && o.seed == 9);
+    assert_int_equal(o.n_targets, 2);
+    assert_string_equal(o.targets[1], "v_proj");
+    assert_int_equal(o.n_excludes, 3);
+    assert_string_equal(o.excludes[0], "a.b");
+    assert_string_equal(o.task_type, "SEQ_CLS");
+    config_case_close(&c);
+}
+
+static void test_setup_lora__nothing_is_excluded_by_default(void **state) {
+    (void)state;
+    ConfigCase c = config_case(
+        STAGE_SFT, "model: {path: m}\ndata: {train: d}\npeft: {peft_type: LORA}\n", NULL);
+    if (c.status != OK) fail_msg("%s", str_text(&c.log));
+    LoraOptions o = setup_lora(c.cfg, "CAUSAL_LM");
+    assert_true(o.n_targets == 0 && o.n_excludes == 0 && !o.gaussian && !o.use_rslora);
+    config_case_close(&c);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_setup_lora__options_are_the_configs),
+        cmocka_unit_test(test_setup_lora__nothing_is_excluded_by_default),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
