@@ -34,7 +34,8 @@ void j_float_text(char *out, double v) {
 /* Python's str.isprintable for one character. */
 static bool is_printable(uint32_t c) {
     if (c == ' ') return true;
-    return c >= 0x20 && c != 0x7F && !unicode_is_control(c) && !unicode_is_space(c);
+    return c >= 0x20 && c != 0x7F && !unicode_is_control(c) && unicode_is_assigned(c) &&
+           !unicode_is_space(c);
 }
 
 static void repr_string(Tagged *out, const JString *s) {

@@ -2,6 +2,8 @@
 
 #include "core/check.h"
 #include "core/mem.h"
+#include "data/tokenizer/base64.h"
+#include "data/tokenizer/pretokenize.h"
 
 #include <string.h>
 
@@ -15,12 +17,27 @@ void normalizer_add(Normalizer *z, NormalizeStep step) {
     z->step[z->n++] = step;
 }
 
-void normalizer_free(Normalizer *z) {
-    for (size_t i = 0; i < z->n; i++) {
-        mem_free(z->step[i].from);
-        mem_free(z->step[i].to);
-        regex_close(z->step[i].regex);
+static void free_step(NormalizeStep *s) {
+    mem_free(s->from);
+    mem_free(s->to);
+    regex_close(s->regex);
+    charsmap_close(s->charsmap);
+}
+
+bool normalizer_drop(Normalizer *z, NormalizeKind kind) {
+    size_t kept = 0, n = z->n;
+    for (size_t i = 0; i < n; i++) {
+        if (z->step[i].kind == kind)
+            free_step(&z->step[i]);
+        else
+            z->step[kept++] = z->step[i];
     }
+    z->n = kept;
+    return kept < n;
+}
+
+void normalizer_free(Normalizer *z) {
+    for (size_t i = 0; i < z->n; i++) free_step(&z->step[i]);
     mem_free(z->step);
     *z = (Normalizer){0};
 }
@@ -63,6 +80,21 @@ static Status read_bert(Normalizer *z, const Json *section, const char *where) {
     return OK;
 }
 
+static Status read_precompiled(Normalizer *z, const Json *section, const char *where) {
+    const char *text = NULL;
+    TRY(json_want_str(&text, section, "precompiled_charsmap", where));
+    NormalizeStep step = {.kind = NORMALIZE_CHARSMAP, .match = CHARSMAP_SHORTEST};
+    Str bytes = {0};
+    Status st = OK;
+    if (base64_append(&bytes, text, strlen(text)))
+        st = charsmap_open(&step.charsmap, bytes.data, bytes.len, where);
+    else
+        st = status_fail(ERR_DATA, "%s: `precompiled_charsmap` is no base64", where);
+    str_free(&bytes);
+    if (st == OK) normalizer_add(z, step);
+    return st;
+}
+
 static bool form_by_name(UnicodeForm *form, const char *name) {
     static const char *const names[] = {[UNICODE_NFC] = "NFC",
                                         [UNICODE_NFD] = "NFD",
@@ -91,6 +123,7 @@ Status normalizer_read(Normalizer *out, const Json *section, const char *where) 
     }
     if (str_equal(type, "Replace")) return read_replace(out, section, where);
     if (str_equal(type, "BertNormalizer")) return read_bert(out, section, where);
+    if (str_equal(type, "Precompiled")) return read_precompiled(out, section, where);
     if (str_equal(type, "Prepend")) {
         const char *text = NULL;
         TRY(json_want_str(&text, section, "prepend", where));
@@ -103,6 +136,10 @@ Status normalizer_read(Normalizer *out, const Json *section, const char *where) 
         step.kind = NORMALIZE_LOWERCASE;
     } else if (str_equal(type, "StripAccents")) {
         step.kind = NORMALIZE_STRIP_ACCENTS;
+    } else if (str_equal(type, "Nmt")) {
+        step.kind = NORMALIZE_NMT;
+    } else if (str_equal(type, "ByteLevel")) {
+        step.kind = NORMALIZE_BYTES;
     } else if (form_by_name(&step.form, type)) {
         step.kind = NORMALIZE_FORM;
     } else {
@@ -149,6 +186,25 @@ static bool is_chinese(uint32_t c) {
     return false;
 }
 
+/* What goes without a trace, and what becomes a blank. */
+static bool nmt_drops(uint32_t c) {
+    return (c >= 0x01 && c <= 0x08) || c == 0x0B || (c >= 0x0E && c <= 0x1F) || c == 0x7F ||
+           c == 0x8F || c == 0x9F;
+}
+
+static bool nmt_blanks(uint32_t c) {
+    return c == 0x09 || c == 0x0A || c == 0x0C || c == 0x0D || c == 0x1680 ||
+           (c >= 0x200B && c <= 0x200F) || c == 0x2028 || c == 0x2029 || c == 0x2581 ||
+           c == 0xFEFF || c == 0xFFFD;
+}
+
+static void append_bytes(Str *chunk, Tagged *out, const char *text, size_t n, uint8_t tag) {
+    str_clear(chunk);
+    for (size_t i = 0; i < n; i++)
+        str_append_utf8(chunk, pretokenize_byte_char((unsigned char)text[i]));
+    tagged_append(out, chunk->data, chunk->len, tag);
+}
+
 /* One character of the steps that look at characters one by one. */
 static void apply_to_char(NormalizeKind kind, Str *chunk, Tagged *out, const Tagged *in, size_t at,
                           size_t k, uint32_t c) {
@@ -163,16 +219,26 @@ static void apply_to_char(NormalizeKind kind, Str *chunk, Tagged *out, const Tag
     case NORMALIZE_BERT_ACCENTS:
         if (!unicode_is_thin_mark(c)) tagged_copy(out, in, at, k);
         return;
-    case NORMALIZE_CLEAN:
+    case NORMALIZE_CLEAN: /* U+0085 is both: control characters go first */
+        if (c == 0 || c == 0xFFFD || unicode_is_control(c)) return;
         if (unicode_is_space(c))
             tagged_append(out, " ", 1, tag);
-        else if (c != 0 && c != 0xFFFD && !unicode_is_control(c))
+        else
             tagged_copy(out, in, at, k);
         return;
     case NORMALIZE_CHINESE:
         if (is_chinese(c)) tagged_append(out, " ", 1, tag);
         tagged_copy(out, in, at, k);
         if (is_chinese(c)) tagged_append(out, " ", 1, tag);
+        return;
+    case NORMALIZE_NMT:
+        if (nmt_blanks(c))
+            tagged_append(out, " ", 1, tag);
+        else if (!nmt_drops(c))
+            tagged_copy(out, in, at, k);
+        return;
+    case NORMALIZE_BYTES:
+        append_bytes(chunk, out, in->text.data + at, k, tag);
         return;
     default:
         FAIL("step %d is not by character", (int)kind);
@@ -258,6 +324,54 @@ static void apply_collapse(Tagged *out, const Tagged *in) {
     }
 }
 
+/* Signs at the end go. */
+static void apply_trim(const NormalizeStep *s, Tagged *out, const Tagged *in) {
+    size_t n = in->text.len, k = strlen(s->from);
+    while (n >= k && memcmp(in->text.data + n - k, s->from, k) == 0) n -= k;
+    tagged_copy(out, in, 0, n);
+}
+
+static void append_rule(Tagged *out, const Tagged *in, size_t at, size_t n, const char *text) {
+    tagged_append(out, text, strlen(text), tagged_over(in, at, n));
+}
+
+/* SentencePiece's way: at each place the longest rule. */
+static void map_longest(const Charsmap *map, Tagged *out, const Tagged *in) {
+    const char *p = in->text.data, *text = NULL;
+    size_t end = in->text.len, at = 0;
+    while (at < end) {
+        size_t n = charsmap_find(map, CHARSMAP_LONGEST, p + at, end - at, &text);
+        if (n > 0) {
+            append_rule(out, in, at, n, text);
+        } else {
+            n = unicode_length((unsigned char)p[at]);
+            tagged_copy(out, in, at, n);
+        }
+        at += n;
+    }
+}
+
+/* `tokenizers`' way, with its edge: where a rule fits the beginning of a short grapheme cluster,
+ * what it gives stands for the whole cluster. Longer clusters go character by character. */
+static void map_clusters(const Charsmap *map, Tagged *out, const Tagged *in) {
+    const char *p = in->text.data, *text = NULL;
+    size_t n = in->text.len, k;
+    for (size_t at = 0, end; at < n; at = end) {
+        end = at + unicode_cluster(p + at, n - at);
+        if (end - at < 6 && charsmap_find(map, CHARSMAP_SHORTEST, p + at, end - at, &text) > 0) {
+            append_rule(out, in, at, end - at, text);
+            continue;
+        }
+        for (size_t i = at; i < end; i += k) {
+            k = unicode_length((unsigned char)p[i]);
+            if (charsmap_find(map, CHARSMAP_SHORTEST, p + i, k, &text) > 0)
+                append_rule(out, in, i, k, text);
+            else
+                tagged_copy(out, in, i, k);
+        }
+    }
+}
+
 static Status apply_step(const NormalizeStep *s, NormalizeScratch *w, RegexScratch *rw, Tagged *out,
                          const Tagged *in) {
     switch (s->kind) {
@@ -278,11 +392,22 @@ static Status apply_step(const NormalizeStep *s, NormalizeScratch *w, RegexScrat
     case NORMALIZE_COLLAPSE:
         apply_collapse(out, in);
         return OK;
+    case NORMALIZE_TRIM:
+        apply_trim(s, out, in);
+        return OK;
+    case NORMALIZE_CHARSMAP:
+        if (s->match == CHARSMAP_LONGEST)
+            map_longest(s->charsmap, out, in);
+        else
+            map_clusters(s->charsmap, out, in);
+        return OK;
     case NORMALIZE_LOWERCASE:
     case NORMALIZE_STRIP_ACCENTS:
     case NORMALIZE_CLEAN:
     case NORMALIZE_CHINESE:
     case NORMALIZE_BERT_ACCENTS:
+    case NORMALIZE_NMT:
+    case NORMALIZE_BYTES:
         apply_by_char(s->kind, &w->chunk, out, in);
         return OK;
     }

@@ -1,9 +1,11 @@
-/* tokenizer.model: SentencePiece's protobuf file, BPE kind. Its pieces have scores; two neighbours
- * merge when their text together is a piece, best score first, leftmost on ties. */
+/* tokenizer.model: SentencePiece's protobuf file. Its pieces have scores. BPE: two neighbours merge
+ * when their text together is a piece, best score first, leftmost on ties. Unigram: as unigram.h.
+ */
 #include "core/mem.h"
 #include "data/tokenizer/tokenizer_parts.h"
 #include "data/tokenizer/unicode.h"
 
+#include <float.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -28,12 +30,15 @@ typedef struct SpPiece {
 typedef struct SpModel {
     SpPiece *pieces; /* [n] index = id */
     size_t n, cap;
-    uint64_t kind; /* 1 Unigram, 2 BPE, 3 Word, 4 Char */
+    uint64_t kind;
     uint64_t byte_fallback, suffix_space;
     int64_t unk, bos, eos, pad;
     uint64_t dummy_prefix, remove_extra, escape;
+    const char *charsmap; /* [charsmap_bytes] into the file */
     size_t charsmap_bytes;
 } SpModel;
+
+enum { KIND_UNIGRAM = 1, KIND_BPE = 2 };
 
 /* ---- protobuf's wire format ---- */
 
@@ -159,6 +164,7 @@ static bool read_normalizer(SpModel *m, WireField field) {
     while (wire_next(&w, &f)) {
         switch (f.number) {
         case 2:
+            m->charsmap = (const char *)f.bytes;
             m->charsmap_bytes = f.n;
             break;
         case 3:
@@ -199,16 +205,16 @@ static Status parse(SpModel *m, const unsigned char *bytes, size_t n, const char
 
 static Status check_supported(const SpModel *m, const char *where) {
     static const char *const kinds[] = {"?", "Unigram", "BPE", "Word", "Char"};
-    if (m->kind != 2) {
-        return status_fail(ERR_DATA, "%s: the SentencePiece model kind %s is not supported; BPE is",
+    if (m->kind != KIND_BPE && m->kind != KIND_UNIGRAM) {
+        return status_fail(ERR_DATA,
+                           "%s: the SentencePiece model kind %s is not supported; BPE and Unigram "
+                           "are",
                            where, kinds[m->kind < 5 ? m->kind : 0]);
     }
-    if (m->charsmap_bytes > 0 || m->suffix_space || !m->escape) {
-        return status_fail(ERR_DATA, "%s: the SentencePiece model %s, which is not supported",
-                           where,
-                           m->charsmap_bytes > 0 ? "normalises by a character map"
-                           : m->suffix_space     ? "treats blanks as suffixes"
-                                                 : "does not escape blanks");
+    if (m->suffix_space || !m->escape) {
+        return status_fail(
+            ERR_DATA, "%s: the SentencePiece model %s, which is not supported", where,
+            m->suffix_space ? "treats blanks as suffixes" : "does not escape blanks");
     }
     return OK;
 }
@@ -221,7 +227,7 @@ static Status add_pieces(Tokenizer *t, const SpModel *m, const char *where) {
         if (!str_utf8_valid(p->text, p->n, NULL) || memchr(p->text, '\0', p->n) != NULL) {
             return status_fail(ERR_DATA, "%s: piece %zu is not UTF-8", where, i);
         }
-        if (p->type == PIECE_UNUSED) {
+        if (p->type == PIECE_UNUSED && m->kind == KIND_BPE) {
             return status_fail(
                 ERR_DATA, "%s: piece %zu is of the kind UNUSED, which is not supported", where, i);
         }
@@ -279,8 +285,31 @@ static void add_merges(Tokenizer *t, const SpModel *m) {
     mem_free(scores);
 }
 
+static void add_scores(Tokenizer *t, const SpModel *m) {
+    Unigram *u = &t->unigram;
+    u->sentencepiece = true;
+    u->n_pieces = (int32_t)m->n;
+    u->score = mem_zalloc(m->n, sizeof *u->score);
+    u->silent = mem_zalloc(m->n, sizeof *u->silent);
+    u->min_score = FLT_MAX;
+    for (size_t i = 0; i < m->n; i++) {
+        double score = (double)m->pieces[i].score;
+        u->score[i] = score;
+        u->silent[i] = m->pieces[i].type != PIECE_NORMAL;
+        if (!u->silent[i] && score < u->min_score) u->min_score = score;
+    }
+}
+
 static int32_t id_or_none(const SpModel *m, int64_t id) {
     return id >= 0 && (uint64_t)id < m->n ? (int32_t)id : TOKEN_NONE;
+}
+
+static Status add_charsmap(Tokenizer *t, const SpModel *m, const char *where) {
+    if (m->charsmap_bytes == 0) return OK;
+    NormalizeStep step = {.kind = NORMALIZE_CHARSMAP, .match = CHARSMAP_LONGEST};
+    TRY(charsmap_open(&step.charsmap, m->charsmap, m->charsmap_bytes, where));
+    normalizer_add(&t->normalizer, step);
+    return OK;
 }
 
 static void add_steps(Tokenizer *t, const SpModel *m) {
@@ -293,6 +322,10 @@ static void add_steps(Tokenizer *t, const SpModel *m) {
     normalizer_add(&t->normalizer, (NormalizeStep){.kind = NORMALIZE_REPLACE,
                                                    .from = mem_strdup(" "),
                                                    .to = mem_strdup(SPACE)});
+    if (m->remove_extra) {
+        normalizer_add(&t->normalizer,
+                       (NormalizeStep){.kind = NORMALIZE_TRIM, .from = mem_strdup(SPACE)});
+    }
     detokenizer_add(&t->detokenizer, (DetokenizeStep){.kind = DETOKENIZE_REPLACE,
                                                       .from = mem_strdup(SPACE),
                                                       .to = mem_strdup(" ")});
@@ -306,7 +339,7 @@ static void add_steps(Tokenizer *t, const SpModel *m) {
 }
 
 Status sentencepiece_read(Tokenizer *t, const unsigned char *bytes, size_t n, const char *where) {
-    SpModel m = {.kind = 1,
+    SpModel m = {.kind = KIND_UNIGRAM,
                  .bos = 1,
                  .eos = 2,
                  .pad = -1,
@@ -317,15 +350,18 @@ Status sentencepiece_read(Tokenizer *t, const unsigned char *bytes, size_t n, co
     TRY_GOTO(parse(&m, bytes, n, where), st, out);
     TRY_GOTO(check_supported(&m, where), st, out);
     TRY_GOTO(add_pieces(t, &m, where), st, out);
-    add_merges(t, &m);
+    TRY_GOTO(add_charsmap(t, &m, where), st, out);
     add_steps(t, &m);
+    if (m.kind == KIND_BPE) add_merges(t, &m);
+    if (m.kind == KIND_UNIGRAM) add_scores(t, &m);
+    t->model = m.kind == KIND_BPE ? MODEL_BPE : MODEL_UNIGRAM;
     t->sentencepiece = true;
     t->bos = id_or_none(&m, m.bos);
     t->eos = id_or_none(&m, m.eos);
     t->pad = id_or_none(&m, m.pad);
-    t->unk = t->bpe.unk = id_or_none(&m, m.unk);
+    t->unk = t->bpe.unk = t->unigram.unk = id_or_none(&m, m.unk);
     t->bpe.fuse_unk = true;
-    t->bpe.byte_fallback = m.byte_fallback != 0;
+    t->bpe.byte_fallback = t->unigram.byte_fallback = m.byte_fallback != 0;
     if (t->bos >= 0) token_ids_push(&t->before, t->bos, false);
 out:
     mem_free(m.pieces);

@@ -3,6 +3,7 @@
  * neither how text is cut nor what the control tokens are: both follow from whose vocabulary it is.
  */
 #include "core/mem.h"
+#include "data/tokenizer/base64.h"
 #include "data/tokenizer/pretokenize.h"
 #include "data/tokenizer/tokenizer_parts.h"
 
@@ -49,27 +50,15 @@ static const TiktokenFamily families[] = {
     {0, CUT_CL100K, false, {NULL}, 0, 0, NULL, NULL},
 };
 
-static int base64_digit(char c) {
-    if (c >= 'A' && c <= 'Z') return c - 'A';
-    if (c >= 'a' && c <= 'z') return c - 'a' + 26;
-    if (c >= '0' && c <= '9') return c - '0' + 52;
-    return c == '+' ? 62 : c == '/' ? 63 : -1;
-}
-
 /* Appends the bytes in GPT-2's alphabet. False when it is no base64. */
-static bool append_base64(Str *out, const char *text, size_t n) {
-    while (n > 0 && text[n - 1] == '=') n--;
-    unsigned bits = 0, n_bits = 0;
-    for (size_t i = 0; i < n; i++) {
-        int digit = base64_digit(text[i]);
-        if (digit < 0) return false;
-        bits = (bits << 6 | (unsigned)digit) & 0xFFFF;
-        n_bits += 6;
-        if (n_bits < 8) continue;
-        n_bits -= 8;
-        str_append_utf8(out, pretokenize_byte_char((unsigned char)(bits >> n_bits)));
+static bool append_token(Str *out, const char *text, size_t n) {
+    Str bytes = {0};
+    bool good = base64_append(&bytes, text, n);
+    for (size_t i = 0; good && i < bytes.len; i++) {
+        str_append_utf8(out, pretokenize_byte_char((unsigned char)bytes.data[i]));
     }
-    return n > 0;
+    str_free(&bytes);
+    return good;
 }
 
 static Status read_line(Tokenizer *t, Str *token, const char *line, size_t n, size_t number,
@@ -81,7 +70,7 @@ static Status read_line(Tokenizer *t, Str *token, const char *line, size_t n, si
     }
     str_clear(token);
     if (rank < 0 || rank >= VOCAB_MAX_ID || blank + 1 == line + n ||
-        !append_base64(token, line, (size_t)(blank - line))) {
+        !append_token(token, line, (size_t)(blank - line))) {
         return status_fail(ERR_DATA,
                            "%s:%zu: neither a SentencePiece model nor a line \"base64 rank\"",
                            where, number);

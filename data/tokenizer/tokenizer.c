@@ -90,6 +90,33 @@ static Status insert_normalized(Tokenizer *t, int32_t index, const char *text, s
     return st;
 }
 
+int32_t tokenizer_model_unk(const Tokenizer *t) {
+    switch (t->model) {
+    case MODEL_BPE:
+        return t->bpe.unk;
+    case MODEL_UNIGRAM:
+        return t->unigram.unk;
+    case MODEL_WORDPIECE:
+        return t->wordpiece.unk;
+    }
+    FAIL("model %d", (int)t->model);
+}
+
+static Status prepare_model(Tokenizer *t, const char *where) {
+    t->bpe.vocab = t->unigram.vocab = t->wordpiece.vocab = &t->vocab;
+    t->bpe.hidden = t->unigram.hidden = t->wordpiece.hidden = t->hidden;
+    switch (t->model) {
+    case MODEL_BPE:
+        bpe_prepare(&t->bpe);
+        return OK;
+    case MODEL_UNIGRAM:
+        return unigram_prepare(&t->unigram, where);
+    case MODEL_WORDPIECE:
+        return wordpiece_prepare(&t->wordpiece, where);
+    }
+    FAIL("model %d", (int)t->model);
+}
+
 Status tokenizer_finish(Tokenizer *t, const char *where) {
     if (t->vocab.size == 0) return status_fail(ERR_DATA, "%s: the vocabulary is empty", where);
     t->special = mem_zalloc((size_t)t->vocab.size, sizeof *t->special);
@@ -109,14 +136,12 @@ Status tokenizer_finish(Tokenizer *t, const char *where) {
         else
             added_insert(&t->added_raw, (int32_t)i, text, n);
     }
-    t->bpe.vocab = &t->vocab;
-    t->bpe.hidden = t->hidden;
-    bpe_prepare(&t->bpe);
-    return OK;
+    return prepare_model(t, where);
 }
 
 static void worker_free(TokenizerWorker *w) {
     bpe_scratch_free(&w->bpe);
+    unigram_scratch_free(&w->unigram);
     regex_scratch_free(&w->regex);
     normalize_scratch_free(&w->normalize);
     pretokenize_scratch_free(&w->pretokenize);
@@ -138,6 +163,8 @@ void tokenizer_close(Tokenizer *t) {
     pthread_mutex_destroy(&t->lock);
     vocab_free(&t->vocab);
     bpe_free(&t->bpe);
+    unigram_free(&t->unigram);
+    wordpiece_free(&t->wordpiece);
     mem_free(t->added);
     mem_free(t->is_added);
     added_free(&t->added_raw);
@@ -217,6 +244,20 @@ static void push_spans(TokenizerWorker *w, TokenIds *ids, size_t at) {
     }
 }
 
+static Status encode_piece(const Tokenizer *t, TokenizerWorker *w, const char *text, size_t n) {
+    switch (t->model) {
+    case MODEL_BPE:
+        bpe_encode(&t->bpe, &w->bpe, &w->spans, text, n);
+        return OK;
+    case MODEL_UNIGRAM:
+        return unigram_encode(&t->unigram, &w->unigram, &w->spans, text, n);
+    case MODEL_WORDPIECE:
+        wordpiece_encode(&t->wordpiece, &w->spans, text, n);
+        return OK;
+    }
+    FAIL("model %d", (int)t->model);
+}
+
 /* The text in w->raw. */
 static Status encode_raw(const Tokenizer *t, TokenizerWorker *w, TokenIds *ids) {
     TRY(find_added(t, w));
@@ -227,7 +268,7 @@ static Status encode_raw(const Tokenizer *t, TokenizerWorker *w, TokenIds *ids) 
         if (piece.token >= 0)
             spans_push(&w->spans, piece.token, (uint32_t)piece.n);
         else
-            bpe_encode(&t->bpe, &w->bpe, &w->spans, w->text.text.data + piece.at, piece.n);
+            TRY(encode_piece(t, w, w->text.text.data + piece.at, piece.n));
         push_spans(w, ids, piece.at);
     }
     return OK;

@@ -6,6 +6,7 @@
 #include "data/tokenizer/tokenizer_parts.h"
 
 #include <ctype.h>
+#include <stdio.h>
 #include <string.h>
 
 /* Integers that no int64 holds ("model_max_length": 1000000000000000019884624838656) become reals,
@@ -171,12 +172,30 @@ static void read_add_flags(Tokenizer *t, const Json *config) {
 static void read_legacy(Tokenizer *t, const Json *config) {
     const Json *legacy = json_get(config, "legacy");
     if (!json_is(legacy, JSON_KIND_BOOL) || json_bool(legacy)) return;
-    bool prefix = t->normalizer.n > 0 && t->normalizer.step[0].kind == NORMALIZE_PREPEND;
-    normalizer_free(&t->normalizer);
+    bool prefix = normalizer_drop(&t->normalizer, NORMALIZE_PREPEND);
+    normalizer_drop(&t->normalizer, NORMALIZE_REPLACE);
+    normalizer_drop(&t->normalizer, NORMALIZE_TRIM);
     PrependScheme scheme = prefix ? PREPEND_FIRST : PREPEND_NEVER;
     pretokenizer_add(&t->pretokenizer, (PretokenizeStep){.kind = PRETOKENIZE_METASPACE,
                                                          .prepend = scheme,
                                                          .literal = mem_strdup("\xE2\x96\x81")});
+}
+
+/* T5's spiece.model does not hold its 100 sentinels, which its tokenizer adds behind the pieces,
+ * the last one first; nor does it say that a text ends with EOS. */
+static Status read_t5(Tokenizer *t, const Json *config, const char *where) {
+    const Json *class = json_get(config, "tokenizer_class");
+    if (!json_is(class, JSON_KIND_STRING) || !str_starts(json_str(class, NULL), "T5")) return OK;
+    int64_t extra = 100;
+    TRY(json_opt_int(&extra, config, "extra_ids", where));
+    for (int64_t i = extra < 1000 ? extra : 1000; i-- > 0;) {
+        char name[32];
+        snprintf(name, sizeof name, "<extra_id_%d>", (int)i);
+        AddedToken token = {.id = t->vocab.size, .special = true};
+        TRY(tokenizer_add_token(t, name, strlen(name), token, where));
+    }
+    if (t->eos >= 0) token_ids_push(&t->after, t->eos, false);
+    return OK;
 }
 
 static Status read_tokenizer_config(Tokenizer *t, const char *folder) {
@@ -195,7 +214,10 @@ static Status read_tokenizer_config(Tokenizer *t, const char *folder) {
     if (t->chat_template == NULL) read_template(t, config);
     TRY_GOTO(read_added_decoder(t, config, where), st, out);
     read_add_flags(t, config);
-    if (t->sentencepiece) read_legacy(t, config);
+    if (t->sentencepiece) {
+        read_legacy(t, config);
+        TRY_GOTO(read_t5(t, config, where), st, out);
+    }
     const Json *longest = json_get(config, "model_max_length");
     if (json_is(longest, JSON_KIND_INT) && json_int(longest) > 0 &&
         json_int(longest) < 1000000000) {
@@ -302,6 +324,6 @@ void tokenizer_settle_names(Tokenizer *t) {
     t->eos = id_by_name(t, "eos_token");
     t->pad = id_by_name(t, "pad_token");
     t->unk = id_by_name(t, "unk_token");
-    if (t->unk == TOKEN_NONE) t->unk = t->bpe.unk;
+    if (t->unk == TOKEN_NONE) t->unk = tokenizer_model_unk(t);
     push_eos(t, t->eos);
 }

@@ -1,142 +1,9 @@
-/* tokenizer.json, the one file in which Hugging Face's `tokenizers` keeps everything. */
+/* tokenizer.json, the one file in which Hugging Face's `tokenizers` keeps everything; its `model`
+ * section is read by tokenizer_model.c. */
 #include "core/mem.h"
 #include "data/tokenizer/tokenizer_parts.h"
 
 #include <string.h>
-
-/* ---- model: BPE ---- */
-
-Status tokenizer_add_vocab(Tokenizer *t, const Json *vocab, const char *where) {
-    JsonIter it = {0};
-    const char *text;
-    Json *id;
-    while (json_next(vocab, &it, &text, &id)) {
-        if (!json_is(id, JSON_KIND_INT) || json_int(id) < 0 || json_int(id) >= VOCAB_MAX_ID) {
-            return status_fail(ERR_DATA, "%s: vocab: the id of `%s` must be 0 to %d", where, text,
-                               VOCAB_MAX_ID - 1);
-        }
-        if (!vocab_add(&t->vocab, text, strlen(text), (int32_t)json_int(id))) {
-            return status_fail(ERR_DATA, "%s: vocab: the id %d of `%s` is taken by `%s`", where,
-                               (int)json_int(id), text,
-                               vocab_text(&t->vocab, (int32_t)json_int(id), NULL));
-        }
-    }
-    return OK;
-}
-
-Status tokenizer_add_merge(Tokenizer *t, const char *left, size_t left_n, const char *right,
-                           size_t right_n, uint32_t rank, const char *where) {
-    size_t skip = t->bpe.prefix == NULL ? 0 : strlen(t->bpe.prefix);
-    if (skip > right_n) skip = right_n;
-    Str merged = {0};
-    str_append_n(&merged, left, left_n);
-    str_append_n(&merged, right + skip, right_n - skip);
-    int32_t a = vocab_find(&t->vocab, left, left_n), b = vocab_find(&t->vocab, right, right_n);
-    int32_t c = vocab_find(&t->vocab, str_text(&merged), merged.len);
-    Status st = OK;
-    if (a < 0 || b < 0 || c < 0) {
-        st = status_fail(ERR_DATA, "%s: merge %u: `%s` is not in the vocabulary", where, rank,
-                         a < 0   ? left
-                         : b < 0 ? right
-                                 : str_text(&merged));
-    } else {
-        bpe_add_merge(&t->bpe, a, b, rank, c);
-    }
-    str_free(&merged);
-    return st;
-}
-
-Status tokenizer_add_merge_line(Tokenizer *t, const char *line, size_t n, uint32_t rank,
-                                const char *where) {
-    /* "a b". Where tokens hold blanks themselves (an old spelling), the cut is the one that gives
-     * three tokens. */
-    Status st = OK;
-    for (const char *cut = memchr(line, ' ', n); cut != NULL;
-         cut = memchr(cut + 1, ' ', n - (size_t)(cut + 1 - line))) {
-        size_t left_n = (size_t)(cut - line), right_n = n - left_n - 1;
-        if (left_n == 0 || right_n == 0) continue;
-        char *left = mem_strndup(line, left_n), *right = mem_strndup(cut + 1, right_n);
-        st = tokenizer_add_merge(t, left, left_n, right, right_n, rank, where);
-        mem_free(left);
-        mem_free(right);
-        if (st == OK) return OK;
-    }
-    return st != OK ? st
-                    : status_fail(ERR_DATA, "%s: merge %u is not two tokens with a blank between",
-                                  where, rank);
-}
-
-static Status read_merges(Tokenizer *t, const Json *merges, const char *where) {
-    uint32_t rank = 0;
-    for (int64_t i = 0; i < json_len(merges); i++) {
-        const Json *m = json_at(merges, i);
-        size_t n = 0, right_n = 0;
-        if (json_is(m, JSON_KIND_STRING)) {
-            const char *line = json_str(m, &n);
-            if (str_starts(line, "#version")) continue;
-            TRY(tokenizer_add_merge_line(t, line, n, rank++, where));
-        } else if (json_len(m) == 2 && json_is(json_at(m, 0), JSON_KIND_STRING) &&
-                   json_is(json_at(m, 1), JSON_KIND_STRING)) {
-            const char *left = json_str(json_at(m, 0), &n);
-            const char *right = json_str(json_at(m, 1), &right_n);
-            TRY(tokenizer_add_merge(t, left, n, right, right_n, rank++, where));
-        } else {
-            return status_fail(ERR_DATA, "%s: model.merges[%lld] must be \"a b\" or [\"a\", \"b\"]",
-                               where, (long long)i);
-        }
-    }
-    return OK;
-}
-
-static char *text_or_null(const char *text) {
-    return text == NULL || text[0] == '\0' ? NULL : mem_strdup(text);
-}
-
-static Status read_bpe(Tokenizer *t, const Json *model, const char *where) {
-    const char *unk = NULL, *prefix = NULL, *suffix = NULL;
-    double dropout = 0;
-    Json *vocab = NULL, *merges = NULL;
-    TRY(json_want(&vocab, model, "vocab", JSON_KIND_OBJECT, where));
-    TRY(json_want(&merges, model, "merges", JSON_KIND_ARRAY, where));
-    TRY(json_opt_str(&unk, model, "unk_token", where));
-    TRY(json_opt_str(&prefix, model, "continuing_subword_prefix", where));
-    TRY(json_opt_str(&suffix, model, "end_of_word_suffix", where));
-    TRY(json_opt_num(&dropout, model, "dropout", where));
-    TRY(json_opt_bool(&t->bpe.fuse_unk, model, "fuse_unk", where));
-    TRY(json_opt_bool(&t->bpe.byte_fallback, model, "byte_fallback", where));
-    TRY(json_opt_bool(&t->bpe.ignore_merges, model, "ignore_merges", where));
-    if (dropout != 0) {
-        return status_fail(ERR_DATA, "%s: model.dropout is %g; only 0 is supported", where,
-                           dropout);
-    }
-    t->bpe.prefix = text_or_null(prefix);
-    t->bpe.suffix = text_or_null(suffix);
-    TRY(tokenizer_add_vocab(t, vocab, where));
-    t->bpe.unk = unk == NULL ? -1 : vocab_find(&t->vocab, unk, strlen(unk));
-    if (unk != NULL && t->bpe.unk < 0) {
-        return status_fail(ERR_DATA, "%s: model.unk_token `%s` is not in the vocabulary", where,
-                           unk);
-    }
-    return read_merges(t, merges, where);
-}
-
-static Status read_model(Tokenizer *t, const Json *model, const char *where) {
-    const char *type = NULL;
-    TRY(json_opt_str(&type, model, "type", where));
-    if (type == NULL) { /* old files do not say */
-        if (json_get(model, "merges") != NULL)
-            type = "BPE";
-        else if (json_get(model, "unk_id") != NULL)
-            type = "Unigram";
-        else
-            type = "WordPiece";
-    }
-    if (str_equal(type, "BPE")) return read_bpe(t, model, where);
-    return status_fail(ERR_DATA, "%s: the tokenizer model `%s` is not supported; BPE is", where,
-                       type);
-}
-
-/* ---- what is around it ---- */
 
 static Status read_added(Tokenizer *t, const Json *list, const char *where) {
     for (int64_t i = 0; i < json_len(list); i++) {
@@ -251,7 +118,7 @@ Status tokenizer_json_read(Tokenizer *t, const Json *root, const char *where) {
     Json *model = NULL, *added = NULL;
     TRY(json_want(&model, root, "model", JSON_KIND_OBJECT, where));
     TRY(json_opt(&added, root, "added_tokens", JSON_KIND_ARRAY, where));
-    TRY(read_model(t, model, where));
+    TRY(tokenizer_model_read(t, model, where));
     TRY(read_added(t, added, where));
     TRY(normalizer_read(&t->normalizer, json_get(root, "normalizer"), where));
     TRY(pretokenizer_read(&t->pretokenizer, json_get(root, "pre_tokenizer"), where));

@@ -9,7 +9,7 @@
 static Tokenizer *tokenizer_new(void) {
     Tokenizer *t = mem_zalloc(1, sizeof *t);
     t->bos = t->eos = t->pad = t->unk = TOKEN_NONE;
-    t->bpe.unk = -1;
+    t->bpe.unk = t->unigram.unk = t->wordpiece.unk = -1;
     t->is_added = mem_zalloc(VOCAB_MAX_ID / 8, 1);
     pthread_mutex_init(&t->lock, NULL);
     return t;

@@ -16,7 +16,9 @@
 #include "data/tokenizer/normalize.h"
 #include "data/tokenizer/pretokenize.h"
 #include "data/tokenizer/tokenizer.h"
+#include "data/tokenizer/unigram.h"
 #include "data/tokenizer/vocab.h"
+#include "data/tokenizer/wordpiece.h"
 
 #include <pthread.h>
 
@@ -26,6 +28,7 @@
 typedef struct TokenizerWorker {
     struct TokenizerWorker *next;
     BpeScratch bpe;
+    UnigramScratch unigram;
     RegexScratch regex;
     NormalizeScratch normalize;
     PretokenizeScratch pretokenize;
@@ -43,9 +46,14 @@ typedef struct TokenizerFile { /* one that the tokenizer was read from, or would
     Str bytes;
 } TokenizerFile;
 
+typedef enum ModelKind { MODEL_BPE, MODEL_UNIGRAM, MODEL_WORDPIECE } ModelKind;
+
 struct Tokenizer {
     Vocab vocab; /* the model's tokens and the added ones */
+    ModelKind model;
     Bpe bpe;
+    Unigram unigram;
+    WordPiece wordpiece;
 
     AddedToken *added; /* [n_added] */
     size_t n_added, added_cap;
@@ -88,8 +96,12 @@ void tokenizer_set_name(Tokenizer *t, const char *name, const char *text);
  * vanishes under the normalizer. */
 Status tokenizer_finish(Tokenizer *t, const char *where);
 
+/* What the model gives for text that it has no token for; TOKEN_NONE: nothing. */
+int32_t tokenizer_model_unk(const Tokenizer *t);
+
 /* The readers. Each fills in vocabulary, model, steps; none calls tokenizer_finish. */
 Status tokenizer_json_read(Tokenizer *t, const Json *root, const char *where);
+Status tokenizer_model_read(Tokenizer *t, const Json *model, const char *where); /* part of it */
 Status sentencepiece_read(Tokenizer *t, const unsigned char *bytes, size_t n, const char *where);
 Status tiktoken_read(Tokenizer *t, const char *text, size_t n, const char *where);
 Status tokenizer_gpt2_read(Tokenizer *t,

@@ -29,6 +29,19 @@ uint32_t unicode_decode_last(const char *text, size_t n, size_t *length) {
     return unicode_decode(text + at, n - at, length);
 }
 
+size_t unicode_cluster(const char *text, size_t n) {
+    size_t at, k;
+    utf8proc_int32_t state = 0, before = (utf8proc_int32_t)unicode_decode(text, n, &at);
+    if (before < 0x80 && before != '\r' && at < n && (unsigned char)text[at] < 0x80) return at;
+    while (at < n) {
+        utf8proc_int32_t c = (utf8proc_int32_t)unicode_decode(text + at, n - at, &k);
+        if (utf8proc_grapheme_break_stateful(before, c, &state)) break;
+        before = c;
+        at += k;
+    }
+    return at;
+}
+
 static utf8proc_category_t category(uint32_t c) {
     return utf8proc_category((utf8proc_int32_t)c);
 }
@@ -70,8 +83,11 @@ bool unicode_is_thin_mark(uint32_t c) {
 bool unicode_is_control(uint32_t c) {
     if (c == '\t' || c == '\n' || c == '\r') return false;
     utf8proc_category_t k = category(c);
-    return k == UTF8PROC_CATEGORY_CC || k == UTF8PROC_CATEGORY_CF || k == UTF8PROC_CATEGORY_CN ||
-           k == UTF8PROC_CATEGORY_CO;
+    return k == UTF8PROC_CATEGORY_CC || k == UTF8PROC_CATEGORY_CF || k == UTF8PROC_CATEGORY_CO;
+}
+
+bool unicode_is_assigned(uint32_t c) {
+    return category(c) != UTF8PROC_CATEGORY_CN;
 }
 
 bool unicode_is_word(uint32_t c) {

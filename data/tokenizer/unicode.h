@@ -14,6 +14,8 @@ size_t unicode_length(unsigned char first);
 uint32_t unicode_decode(const char *text, size_t n, size_t *length);
 /* The last character of text[0..n). */
 uint32_t unicode_decode_last(const char *text, size_t n, size_t *length);
+/* Bytes of the extended grapheme cluster that begins at text[0..n), which is not empty. */
+size_t unicode_cluster(const char *text, size_t n);
 
 bool unicode_is_space(uint32_t c);       /* White_Space */
 bool unicode_is_letter(uint32_t c);      /* L* */
@@ -21,7 +23,8 @@ bool unicode_is_numeric(uint32_t c);     /* N* */
 bool unicode_is_punctuation(uint32_t c); /* P*, or any ASCII sign */
 bool unicode_is_mark(uint32_t c);        /* M* */
 bool unicode_is_thin_mark(uint32_t c);   /* Mn: marks that take no space */
-bool unicode_is_control(uint32_t c);     /* Cc, Cf, Cn, Co, except tab, LF and CR */
+bool unicode_is_control(uint32_t c);     /* Cc, Cf, Co, except tab, LF and CR */
+bool unicode_is_assigned(uint32_t c);    /* not Cn */
 bool unicode_is_word(uint32_t c);        /* \w of Unicode regular expressions */
 bool unicode_is_upper(uint32_t c);       /* Lu or Lt */
 uint32_t unicode_lower(uint32_t c);

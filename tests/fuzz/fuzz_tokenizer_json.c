@@ -42,6 +42,18 @@ void fuzz_seeds(void) {
                    "\"first\", \"split\": true}]}, \"model\": {\"type\": \"BPE\", " VOCAB
                    ", \"merges\": [\"a b\"], \"continuing_subword_prefix\": \"##\", "
                    "\"end_of_word_suffix\": \"</w>\"}}");
+    fuzz_seed_text("{\"normalizer\": {\"type\": \"Precompiled\", \"precompiled_charsmap\": "
+                   "\"BAAAAAAEAAB4AA==\"}, \"pre_tokenizer\": {\"type\": \"WhitespaceSplit\"}, "
+                   "\"decoder\": {\"type\": \"Metaspace\"}, \"model\": {\"type\": \"Unigram\", "
+                   "\"unk_id\": 0, \"byte_fallback\": true, \"vocab\": [[\"<unk>\", 0], [\"a\", "
+                   "-1.5], [\"aa\", -2], [\"l\", -3], [\"<0x41>\", -4]]}}");
+    fuzz_seed_text(
+        "{\"normalizer\": {\"type\": \"BertNormalizer\"}, \"pre_tokenizer\": {\"type\": "
+        "\"BertPreTokenizer\"}, \"decoder\": {\"type\": \"WordPiece\"}, "
+        "\"post_processor\": {\"type\": \"BertProcessing\", \"cls\": [\"a\", 0], \"sep\": "
+        "[\"b\", 1]}, \"model\": {\"type\": \"WordPiece\", \"unk_token\": \"a\", "
+        "\"continuing_subword_prefix\": \"##\", \"max_input_chars_per_word\": 100, "
+        "\"vocab\": {\"a\": 0, \"b\": 1, \"##a\": 2, \"hello\": 3}}}");
 }
 
 const char *const fuzz_words[] = {"\"type\": ",
@@ -55,6 +67,10 @@ const char *const fuzz_words[] = {"\"type\": ",
                                   "\"Removed\"",
                                   "\"Contiguous\"",
                                   "\"WordPiece\"",
+                                  "\"WordLevel\"",
+                                  "\"Unigram\"",
+                                  "\"Nmt\"",
+                                  "\"unk_id\": null",
                                   "\"ignore_merges\": true",
                                   "\"lstrip\": true",
                                   "\"single_word\": true",

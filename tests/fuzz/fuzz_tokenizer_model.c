@@ -26,7 +26,8 @@ static void piece(Str *out, const char *text, float score, int type) {
     str_free(&p);
 }
 
-static void seed_sentencepiece(bool bytes) {
+/* kind: 1 Unigram, 2 BPE */
+static void seed_sentencepiece(bool bytes, char kind) {
     Str model = {0};
     piece(&model, "<unk>", 0, 2);
     piece(&model, "<s>", 0, 3);
@@ -44,8 +45,8 @@ static void seed_sentencepiece(bool bytes) {
     piece(&model, "\xe2\x96\x81", -3, 1);
     piece(&model, "a", -4, 1);
     piece(&model, "user", -5, 4);
-    /* trainer_spec: model_type 2 (BPE), byte_fallback; normalizer_spec: name, add_dummy_prefix */
-    const char trainer[] = {3 << 3, 2, (char)(0x98), 2, 1};
+    /* trainer_spec: model_type, byte_fallback; normalizer_spec: name, add_dummy_prefix */
+    const char trainer[] = {3 << 3, kind, (char)(0x98), 2, 1};
     field(&model, 2, trainer, bytes ? sizeof trainer : 2);
     const char normalizer[] = {1 << 3 | 2, 8,   'i',    'd', 'e',    'n', 't',    'i',
                                't',        'y', 3 << 3, 1,   4 << 3, 0,   5 << 3, 1};
@@ -55,8 +56,10 @@ static void seed_sentencepiece(bool bytes) {
 }
 
 void fuzz_seeds(void) {
-    seed_sentencepiece(true);
-    seed_sentencepiece(false);
+    for (char kind = 1; kind <= 2; kind++) {
+        seed_sentencepiece(true, kind);
+        seed_sentencepiece(false, kind);
+    }
     /* Each byte has a rank in a whole file; too few are refused, and that is a place as well. */
     Str lines = {0};
     static const char alphabet[] =
@@ -71,6 +74,7 @@ void fuzz_seeds(void) {
 const char *const fuzz_words[] = {"\x0a\x0e",
                                   "\x15",
                                   "\x18\x02",
+                                  "\x18\x01",
                                   "\x18\x06",
                                   "\x12\x02",
                                   "\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01",

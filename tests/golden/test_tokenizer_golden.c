@@ -1,4 +1,4 @@
-/* Ids of 200 nasty strings for eleven vocabularies, as tokenizers, sentencepiece and tiktoken give
+/* Ids of 200 nasty strings for all vocabularies, as tokenizers, sentencepiece and tiktoken give
  * them (tests/oracle/tokenizers_golden.py), and the vectors that came with the vocabularies. */
 #include "unit.h"
 
@@ -98,6 +98,18 @@ GOLDEN(test_tokenizer__gives_the_ids_of_qwen, "qwen")
 GOLDEN(test_tokenizer__gives_the_ids_of_cl100k, "cl100k")
 GOLDEN(test_tokenizer__gives_the_ids_of_torchtune, "torchtune")
 GOLDEN(test_tokenizer__gives_the_ids_of_bloom, "bloom-tiny")
+GOLDEN(test_tokenizer__gives_the_ids_of_bert, "bert-tiny")
+GOLDEN(test_tokenizer__gives_the_ids_of_t5_tiny, "t5-tiny")
+GOLDEN(test_tokenizer__gives_the_ids_of_t5, "t5")
+GOLDEN(test_tokenizer__gives_the_ids_of_t5_model, "t5-model")
+GOLDEN(test_tokenizer__gives_the_ids_of_english_unigram, "sp-english")
+GOLDEN(test_tokenizer__gives_the_ids_of_japanese_unigram, "sp-japanese")
+GOLDEN(test_tokenizer__gives_the_ids_of_torchtune_unigram, "torchtune-model")
+GOLDEN(test_tokenizer__gives_the_ids_of_torchtune_bpe, "torchtune-bpe")
+GOLDEN(test_tokenizer__gives_the_ids_of_torchtune_ranks, "torchtune-tiktoken")
+GOLDEN(test_tokenizer__gives_the_ids_of_roberta_files, "roberta-files")
+GOLDEN(test_tokenizer__gives_the_ids_of_mistral_v1, "mistral-v1")
+GOLDEN(test_tokenizer__gives_the_ids_of_mistral_v2, "mistral-v2")
 
 /* ---- vectors of the vocabularies' own makers ---- */
 
@@ -210,6 +222,18 @@ int main(void) {
         cmocka_unit_test(test_tokenizer__gives_the_ids_of_cl100k),
         cmocka_unit_test(test_tokenizer__gives_the_ids_of_torchtune),
         cmocka_unit_test(test_tokenizer__gives_the_ids_of_bloom),
+        cmocka_unit_test(test_tokenizer__gives_the_ids_of_bert),
+        cmocka_unit_test(test_tokenizer__gives_the_ids_of_t5_tiny),
+        cmocka_unit_test(test_tokenizer__gives_the_ids_of_t5),
+        cmocka_unit_test(test_tokenizer__gives_the_ids_of_t5_model),
+        cmocka_unit_test(test_tokenizer__gives_the_ids_of_english_unigram),
+        cmocka_unit_test(test_tokenizer__gives_the_ids_of_japanese_unigram),
+        cmocka_unit_test(test_tokenizer__gives_the_ids_of_torchtune_unigram),
+        cmocka_unit_test(test_tokenizer__gives_the_ids_of_torchtune_bpe),
+        cmocka_unit_test(test_tokenizer__gives_the_ids_of_torchtune_ranks),
+        cmocka_unit_test(test_tokenizer__gives_the_ids_of_roberta_files),
+        cmocka_unit_test(test_tokenizer__gives_the_ids_of_mistral_v1),
+        cmocka_unit_test(test_tokenizer__gives_the_ids_of_mistral_v2),
         cmocka_unit_test(test_tokenizer__agrees_with_llama_cpp_vectors),
         cmocka_unit_test(test_tokenizer__decodes_what_it_encoded),
     };

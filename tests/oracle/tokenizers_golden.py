@@ -3,8 +3,8 @@
 
     python3 tokenizers_golden.py SHARED            remakes tests/golden/data/tokenizers/ (HONE_GOLDEN: another folder)
     python3 tokenizers_golden.py                   the same without the ids of real vocabularies
-    python3 tokenizers_golden.py SHARED --live HONE [COUNT]
-                                                   compares `HONE tokenize` with the libraries
+    python3 tokenizers_golden.py SHARED --live HONE [COUNT [SEED [NAME...]]]
+                                                   compares `HONE tokenize` with the libraries, both ways
 
 SHARED is the folder that holds tokenizers/ and models/. Needs tokenizers, for SHARED also sentencepiece and tiktoken. Each file
 has the ids of the nasty strings: `plain` without special tokens (none parsed, none added), `full` with both
@@ -30,29 +30,47 @@ CL100K = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^
 QWEN = CL100K.replace("{1,3}", "")
 
 
+def without_special(spec):
+    """Unigram's trie holds the special tokens too, so that text could become one, which ours never does: their pieces
+    get names that no text has."""
+    special = {a["content"] for a in spec["added_tokens"] if a["special"]}
+    pieces = spec["model"]["vocab"]
+    spec["model"]["vocab"] = [["\U0010fff0%d" % i if p[0] in special else p[0], p[1]] for i, p in enumerate(pieces)]
+    spec["added_tokens"] = []
+    return Tokenizer.from_str(json.dumps(spec))
+
+
 class HuggingFace:
+    texts = staticmethod(lambda texts: texts)
+
     def __init__(self, path):
         if os.path.isdir(path):  # vocab.json and merges.txt
             self.tok = Tokenizer(models.BPE.from_file(path + "/vocab.json", path + "/merges.txt"))
             self.tok.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
             self.tok.decoder = decoders.ByteLevel()
-            self.tok.add_special_tokens(["<|endoftext|>"])
+            special = ["<s>", "<pad>", "</s>", "<unk>"] if "roberta" in path else ["<|endoftext|>"]
+            self.tok.add_special_tokens(special)
+            self.plain_tok = self.tok
             return
+        spec = json.load(open(path))
         try:
             self.tok = Tokenizer.from_file(path)
         except Exception:  # merges of blanks in an old spelling, which this version refuses
-            spec = json.load(open(path))
             good = [m for m in spec["model"]["merges"] if len([p for p in m.split(" ") if p]) == 2]
             spec["model"]["merges"] = good
             self.tok = Tokenizer.from_str(json.dumps(spec))
+        self.plain_tok = without_special(spec) if "unk_id" in spec["model"] else self.tok
 
     def plain(self, text):
-        self.tok.encode_special_tokens = True
-        return self.tok.encode(text, add_special_tokens=False).ids
+        self.plain_tok.encode_special_tokens = True
+        return self.plain_tok.encode(text, add_special_tokens=False).ids
 
     def full(self, text):
         self.tok.encode_special_tokens = False
         return self.tok.encode(text, add_special_tokens=True).ids
+
+    def decode(self, ids):
+        return self.tok.decode(ids, skip_special_tokens=False)
 
 
 class SentencePiece:
@@ -60,12 +78,20 @@ class SentencePiece:
         import sentencepiece
 
         self.sp = sentencepiece.SentencePieceProcessor(model_file=path)
+        self.special = [self.sp.id_to_piece(i) for i in range(self.sp.vocab_size()) if self.sp.is_control(i) or self.sp.is_unknown(i)]
+
+    def texts(self, texts):
+        """Those in which a special token is nowhere to be found: the library never finds them."""
+        return [t for t in texts if not any(s in t for s in self.special)]
 
     def plain(self, text):
         return self.sp.encode(text)
 
     def full(self, text):
         return None
+
+    def decode(self, ids):
+        return None if self.sp.unk_id() in ids else self.sp.decode(ids)
 
 
 class Tiktoken:
@@ -76,6 +102,11 @@ class Tiktoken:
         ranks = {base64.b64decode(token): int(rank) for token, rank in lines}
         self.enc = tiktoken.Encoding("x", pat_str=pattern, mergeable_ranks=ranks, special_tokens={})
         self.nfc = nfc
+
+    texts = staticmethod(lambda texts: [t for t in texts if "<|" not in t])
+
+    def decode(self, ids):
+        return self.enc.decode(ids)
 
     def plain(self, text):
         text = unicodedata.normalize("NFC", text) if self.nfc else text
@@ -95,7 +126,22 @@ def references(shared):
         "torchtune": ("tokenizers/torchtune-small/tokenizer.json", HuggingFace(t + "torchtune-small/tokenizer.json")),
         "bloom-tiny": ("models/caikit-tiny/BloomForCausalLM/tokenizer.json",
                        HuggingFace(shared + "/models/caikit-tiny/BloomForCausalLM/tokenizer.json")),
+        "bert-tiny": ("models/caikit-tiny/BertForSequenceClassification/tokenizer.json",
+                      HuggingFace(shared + "/models/caikit-tiny/BertForSequenceClassification/tokenizer.json")),
+        "t5-tiny": ("models/caikit-tiny/T5ForConditionalGeneration/tokenizer.json",
+                    HuggingFace(shared + "/models/caikit-tiny/T5ForConditionalGeneration/tokenizer.json")),
+        "t5": ("tokenizers/t5-small/tokenizer.json", HuggingFace(t + "t5-small/tokenizer.json")),
+        "t5-model": ("tokenizers/t5-small/spiece.model", SentencePiece(t + "t5-small/spiece.model")),
+        "sp-english": ("tokenizers/sentencepiece-tests/test_model.model", SentencePiece(t + "sentencepiece-tests/test_model.model")),
+        "sp-japanese": ("tokenizers/sentencepiece-tests/test_ja_model.model", SentencePiece(t + "sentencepiece-tests/test_ja_model.model")),
+        "torchtune-model": ("tokenizers/torchtune-small/m.model", SentencePiece(t + "torchtune-small/m.model")),
+        "torchtune-bpe": ("tokenizers/torchtune-small/tiny_bpe_tokenizer.json", HuggingFace(t + "torchtune-small/tiny_bpe_tokenizer.json")),
+        "torchtune-tiktoken": ("tokenizers/torchtune-small/tiktoken_small.model", Tiktoken(t + "torchtune-small/tiktoken_small.model", CL100K)),
+        "roberta-files": ("tokenizers/roberta-opt/vocab.json", HuggingFace(t + "roberta-opt")),
         "llama2-model": ("tokenizers/llama2-spm/tokenizer.model", SentencePiece(t + "llama2-spm/tokenizer.model")),
+        "mistral-v1": ("tokenizers/mistral/tokenizer.model.v1", SentencePiece(t + "mistral/tokenizer.model.v1")),
+        "mistral-v2": ("tokenizers/mistral/mistral_instruct_tokenizer_240216.model.v2",
+                       SentencePiece(t + "mistral/mistral_instruct_tokenizer_240216.model.v2")),
         "mistral-v3": ("tokenizers/mistral/mistral_instruct_tokenizer_240323.model.v3",
                        SentencePiece(t + "mistral/mistral_instruct_tokenizer_240323.model.v3")),
         "llama3": ("tokenizers/llama3-tiktoken/tokenizer.model", Tiktoken(t + "llama3-tiktoken/tokenizer.model", CL100K)),
@@ -154,7 +200,7 @@ def remake_training():
 
 
 NORMALIZERS = [
-    {"type": "NFC"}, {"type": "NFD"}, {"type": "NFKC"}, {"type": "NFKD"}, {"type": "Lowercase"}, {"type": "StripAccents"},
+    {"type": "NFC"}, {"type": "NFD"}, {"type": "NFKC"}, {"type": "NFKD"}, {"type": "Lowercase"}, {"type": "StripAccents"}, {"type": "Nmt"}, {"type": "ByteLevel"},
     {"type": "Strip", "strip_left": True, "strip_right": True}, {"type": "Strip", "strip_left": False, "strip_right": True},
     {"type": "Prepend", "prepend": "\u2581"}, {"type": "Replace", "pattern": {"String": " "}, "content": "\u2581"},
     {"type": "Replace", "pattern": {"Regex": "\\s+"}, "content": "_"}, {"type": "Replace", "pattern": {"Regex": "x*"}, "content": "-"},
@@ -228,30 +274,46 @@ def remake_steps():
         f.write("\n}\n")
 
 
-def live(shared, hone, count):
-    """`hone tokenize` parses special tokens and, when asked, adds those of the tokenizer."""
-    texts = strings(count, seed=11)
+def ask(hone, path, rows, *flags):
+    """`hone tokenize` over rows of JSON."""
+    with tempfile.NamedTemporaryFile("w", suffix=".jsonl") as f:
+        f.writelines(json.dumps(row) + "\n" for row in rows)
+        f.flush()
+        run = subprocess.run([hone, "tokenize", "--model", path, "--data", f.name, *flags], capture_output=True, text=True)
+    if run.returncode != 0:
+        sys.exit(run.stderr)
+    return [json.loads(line) for line in run.stdout.split("\n") if line]
+
+
+def live(shared, hone, count, seed, names):
+    """`hone tokenize` parses special tokens, so that it is compared with what does so too, or else over texts that have
+    none. Decoding is compared on the library's ids."""
+    texts = strings(count, seed, wild=True)
     wrong = 0
-    with tempfile.TemporaryDirectory() as folder:
-        rows = folder + "/rows.jsonl"
-        with open(rows, "w") as f:
-            f.writelines(json.dumps({"text": t}) + "\n" for t in texts)
-        for name, (path, ref) in references(shared).items():
-            if not isinstance(ref, HuggingFace):
-                continue
-            command = [hone, "tokenize", "--model", shared + "/" + path, "--data", rows, "--add-special-tokens"]
-            lines = subprocess.run(command, capture_output=True, check=True, text=True).stdout.splitlines()
-            ours = [json.loads(line)["ids"] for line in lines]
-            bad = [(t, a, ref.full(t)) for t, a in zip(texts, ours) if a != ref.full(t)]
-            bad += [("row count", len(ours), len(texts))] if len(ours) != len(texts) else []
-            wrong += len(bad)
-            print(name, len(texts), "texts,", len(bad), "wrong", *["\n  " + ascii(b)[:300] for b in bad[:3]])
+    for name, (path, ref) in references(shared).items():
+        if names and name not in names:
+            continue
+        full = ref.full("a") is not None
+        these = ref.texts(texts)
+        want = [ref.full(t) if full else ref.plain(t) for t in these]
+        flags = ["--add-special-tokens"] if full else []
+        path = shared + "/" + path
+        ours = [row["ids"] for row in ask(hone, path, [{"text": t} for t in these], *flags)]
+        bad = [b for b in zip(these, ours, want) if b[1] != b[2]] + [("rows", len(ours), len(these))] * (len(ours) != len(these))
+        back = [(ids, ref.decode(ids)) for ids in want]
+        back = [b for b in back if b[1] is not None]
+        texts_back = [row["text"] for row in ask(hone, path, [{"ids": ids} for ids, _ in back], "--decode")]
+        bad_back = [(ids, a, b) for (ids, b), a in zip(back, texts_back) if a != b]
+        wrong += len(bad) + len(bad_back)
+        print("| %s | %d | %d | %d | %d |" % (name, len(these), len(bad), len(back), len(bad_back)), flush=True)
+        for b in bad[:3] + bad_back[:3]:
+            print("  " + ascii(b)[:600])
     return 1 if wrong else 0
 
 
 if __name__ == "__main__":
     if len(sys.argv) > 3 and sys.argv[2] == "--live":
-        sys.exit(live(sys.argv[1], sys.argv[3], int(sys.argv[4]) if len(sys.argv) > 4 else 3000))
+        sys.exit(live(sys.argv[1], sys.argv[3], *[int(a) for a in (sys.argv[4:6] + ["3000", "11"][len(sys.argv[4:6]):])], sys.argv[6:]))
     os.makedirs(DATA, exist_ok=True)
     remake_texts()
     if len(sys.argv) > 1:

@@ -19,8 +19,16 @@ ALPHABETS = ["abcdefghijklmnopqrstuvwxyz", "ABCXYZ", "0123456789", " ", " ", "  
 WORDS = ["the", " of", "ing", " and", "tion", "Hello", " world", "'s", "'LL", "don't", " 2023", "<s>", "</s>", "<|endoftext|>", "<|im_start|>", "<|eot_id|>", "\n\n", "    ", "\u00e9t\u00e9", " \u4f60\u597d"]
 
 
-def strings(count, seed=7):
+# What Unicode's compatibility forms change, clusters of several characters, scripts that are rare: for live comparisons
+# only, so that the golden strings stay what they are.
+WILD = ["\uff21\uff42\uff13\uff01\u3000", "\ufb00\ufb01\ufb05\u0133\u01c4", "\u2460\u2474\u249c\u3231\u33a5\u2122", "\u00ad\u200b\u200d\u2060\ufeff", "\u1100\u1161\u11a8\uac00\u11a8\u1112", "\ufb01\u0301\u00bd\u0308\u212b\u0327",
+        "\r\n \t\x0b\x0c\x85", "\uff76\uff9e\uff8a\uff9f\u30ab\u3099", "\u0e33\u0eb3\u0f77\u0958\u09dc", "\U0001F1E9\U0001F1EA\U0001F468\u200d\U0001F469\U0001F3FD\ufe0f", "\u05d1\u05bc\ufb31\ufdfa\ufe8e", "\U0001d400\U0001d7ce\U0001f100\U0002f800\uf900",
+        "\u1e9b\u0323\u0344\u0385\u1fc1", "\u3042\u3099\u309b\u30fc\u2e80\u3131", "\u2581\u2581 _", "\u0130\u0131\u1e9e\u00df\u03c2\u01c5", "\u0600\u06dd\u0903\u093f\u094d\u0915", "\u13a0\uab70\u10d0\u1c90\ua640", "\u2044\u00bc\u2153\u2189\u2070\u2099"]
+
+
+def strings(count, seed=7, wild=False):
     rng = random.Random(seed)
+    alphabets = ALPHABETS + WILD if wild else ALPHABETS
     out = list(NASTY)
     while len(out) < count:
         parts = []
@@ -28,7 +36,7 @@ def strings(count, seed=7):
             if rng.random() < 0.35:
                 parts.append(rng.choice(WORDS))
             else:
-                a = rng.choice(ALPHABETS)
+                a = rng.choice(alphabets)
                 parts.append("".join(rng.choice(a) for _ in range(rng.randint(1, 6))))
         out.append("".join(parts))
     return out[:count]

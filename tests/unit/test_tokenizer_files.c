@@ -59,7 +59,7 @@ static void test_json__refuses_wrong_models(void **state) {
         ERR_DATA, "unk_token");
     expect_json("{\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0},\"merges\":[],\"dropout\":0.1}}",
                 ERR_DATA, "dropout");
-    expect_json("{\"model\":{\"type\":\"WordLevel\",\"vocab\":{}}}", ERR_DATA, "`WordLevel`");
+    expect_json("{\"model\":{\"type\":\"Q\",\"vocab\":{}}}", ERR_DATA, "`Q`");
 }
 
 static void test_json__refuses_wrong_added_tokens(void **state) {
@@ -77,7 +77,7 @@ static void test_json__refuses_wrong_added_tokens(void **state) {
 
 static void test_json__refuses_steps_it_does_not_know(void **state) {
     (void)state;
-    expect_json("{\"normalizer\":{\"type\":\"Nmt\"}," GOOD "}", ERR_DATA, "normalizer `Nmt`");
+    expect_json("{\"normalizer\":{\"type\":\"Q\"}," GOOD "}", ERR_DATA, "normalizer `Q`");
     expect_json("{\"normalizer\":{}," GOOD "}", ERR_DATA, "`type`");
     expect_json("{\"normalizer\":{\"type\":\"Replace\",\"pattern\":{},\"content\":\"\"}," GOOD "}",
                 ERR_DATA, "`pattern`");
@@ -225,11 +225,24 @@ static void test_model__merges_by_score(void **state) {
     str_free(&m);
 }
 
-static void test_model__damage_is_found(void **state) {
+static void test_model__adds_scores(void **state) {
     (void)state;
+    Str m = sp_model(1);
     Tokenizer *t = NULL;
-    Str unigram = sp_model(1), m = sp_model(2);
-    assert_int_equal(open_sp(&t, unigram.data, unigram.len), ERR_DATA);
+    TokenIds ids = {0};
+    if (open_sp(&t, m.data, m.len) != OK) fail_msg("%s", status_message());
+    assert_int_equal(tokenizer_encode(t, &ids, "aab [U]xy<s>", 12, TOKENIZER_ADD_SPECIAL), OK);
+    const int32_t want[] = {1, 8, 6, 4, 8, 5, 0}; /* <s> _ a ab _ [U] and one <unk> for the rest */
+    assert_int_equal(ids.n, 7);
+    for (size_t i = 0; i < 7; i++) assert_int_equal(ids.id[i], want[i]);
+    token_ids_free(&ids);
+    tokenizer_close(t);
+    str_free(&m);
+}
+
+static void check_damage(int kind) {
+    Tokenizer *t = NULL;
+    Str m = sp_model(kind);
     for (size_t n = 0; n < m.len; n++) { /* cut anywhere: refused, or whole messages are left */
         Status st = open_sp(&t, m.data, n);
         assert_true(st == ERR_DATA || st == OK);
@@ -242,8 +255,18 @@ static void test_model__damage_is_found(void **state) {
         if (st == OK) tokenizer_close(t);
         m.data[i] = (char)(m.data[i] ^ 0x5A);
     }
-    str_free(&unigram);
     str_free(&m);
+}
+
+static void test_model__damage_is_found(void **state) {
+    (void)state;
+    Tokenizer *t = NULL;
+    Str words = sp_model(3);
+    assert_int_equal(open_sp(&t, words.data, words.len), ERR_DATA);
+    assert_non_null(strstr(status_message(), "Word"));
+    str_free(&words);
+    check_damage(1);
+    check_damage(2);
 }
 
 /* ---- the two ways to merge give the same ---- */
@@ -360,6 +383,7 @@ int main(void) {
         cmocka_unit_test(test_open__says_what_is_missing),
         cmocka_unit_test(test_config__is_checked_too),
         cmocka_unit_test(test_model__merges_by_score),
+        cmocka_unit_test(test_model__adds_scores),
         cmocka_unit_test(test_model__damage_is_found),
         cmocka_unit_test(test_bpe__long_pieces_merge_like_short_ones),
         cmocka_unit_test(test_bpe__cuts_at_blanks_only_where_nothing_changes),

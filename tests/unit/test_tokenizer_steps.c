@@ -84,7 +84,7 @@ static void test_normalizer__each_kind_as_the_reference(void **state) {
     for (const Json *c; (c = next_case(f, "normalizer", &at)) != NULL; count++)
         wrong += check_normalizer(f, c);
     assert_int_equal(wrong, 0);
-    assert_int_equal(count, 15);
+    assert_int_equal(count, 17);
 }
 
 /* The pieces with | between. */
