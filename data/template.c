@@ -3,6 +3,7 @@
 #include "core/check.h"
 #include "core/mem.h"
 #include "data/jinja/jinja.h"
+#include "data/tokenizer/unicode.h"
 
 #include <string.h>
 
@@ -82,12 +83,52 @@ static JinjaVariable *make_variables(const ChatTemplate *t, const TemplateInput 
     return v;
 }
 
+/* What an assistant thought goes by three names; templates read the first, some the second. */
+static const char *const reasoning_names[] = {"reasoning_content", "thinking", "reasoning"};
+
+static const Json *reasoning_of(const Json *message) {
+    for (int i = 0; i < 3; i++) {
+        const Json *value = json_get(message, reasoning_names[i]);
+        if (value != NULL && !json_is(value, JSON_KIND_NULL)) return value;
+    }
+    return NULL;
+}
+
+/* The message with its reasoning under both names that templates read; keys in Transformers' order,
+ * for templates that write whole messages. */
+static Json *with_reasoning(const Json *message, const Json *reasoning) {
+    Json *out = json_new_object(), *value;
+    JsonIter it = {0};
+    const char *key;
+    json_set(out, reasoning_names[1], json_clone(reasoning));
+    while (json_next(message, &it, &key, &value)) json_set(out, key, json_clone(value));
+    json_set(out, reasoning_names[0], json_clone(reasoning));
+    return out;
+}
+
+/* NULL when no message has reasoning: they can be taken as they are. */
+static Json *alias_reasoning(const Json *messages) {
+    bool any = false;
+    for (int64_t i = 0; i < json_len(messages) && !any; i++)
+        any = reasoning_of(json_at(messages, i)) != NULL;
+    if (!any) return NULL;
+    Json *list = json_new_array();
+    for (int64_t i = 0; i < json_len(messages); i++) {
+        const Json *message = json_at(messages, i), *reasoning = reasoning_of(message);
+        json_push(list,
+                  reasoning != NULL ? with_reasoning(message, reasoning) : json_clone(message));
+    }
+    return list;
+}
+
 static Status render(const ChatTemplate *t, Tagged *out, const TemplateInput *in,
                      const Json *messages, bool prompt) {
     size_t n = 0;
-    JinjaVariable *v = make_variables(t, in, messages, prompt, &n);
+    Json *aliased = alias_reasoning(messages);
+    JinjaVariable *v = make_variables(t, in, aliased != NULL ? aliased : messages, prompt, &n);
     Status st = jinja_render(t->jinja, out, v, n);
     mem_free(v);
+    json_free(aliased);
     return st;
 }
 
@@ -108,6 +149,30 @@ static Json *final_text_holder(Json *messages, const char **key) {
     return NULL;
 }
 
+/* Where text[0..n) ends without blanks, as Python's rstrip counts them. */
+static size_t without_blanks(const char *text, size_t n) {
+    size_t k;
+    while (n > 0) {
+        if (!unicode_is_blank(unicode_decode_last(text, n, &k))) break;
+        n -= k;
+    }
+    return n;
+}
+
+/* Is text[0..n), but for blanks around it, somewhere in the output? A template may drop parts. */
+static bool holds_text(const Tagged *out, const char *text, size_t n) {
+    size_t k = 0;
+    n = without_blanks(text, n);
+    while (n > 0 && unicode_is_blank(unicode_decode(text, n, &k))) {
+        text += k;
+        n -= k;
+    }
+    char *wanted = mem_strndup(text, n);
+    bool found = strstr(str_text(&out->text), wanted) != NULL;
+    mem_free(wanted);
+    return found;
+}
+
 /* Cuts the text where the sentinel came out. */
 static Status cut_at_sentinel(Tagged *out) {
     static const char mark[] = SENTINEL;
@@ -116,7 +181,7 @@ static Status cut_at_sentinel(Tagged *out) {
         if (memcmp(out->text.data + at - n, mark, n) != 0) continue;
         bool kept = at < out->text.len && out->text.data[at] == ' ';
         size_t end = at - n;
-        while (!kept && end > 0 && strchr(" \t\r\n", out->text.data[end - 1]) != NULL) end--;
+        if (!kept) end = without_blanks(out->text.data, end);
         out->text.len = end;
         out->text.data[end] = '\0';
         return OK;
@@ -134,13 +199,18 @@ static Status render_continued(const ChatTemplate *t, Tagged *out, const Templat
         st = status_fail(ERR_DATA, "continue_final_message: the last message has no text");
     } else {
         size_t n = 0;
-        const char *text = json_str(json_get(holder, key), &n);
+        char *text = mem_strdup(json_str(json_get(holder, key), &n)); /* json_set frees its own */
         Str longer = {0};
         str_append_n(&longer, text, n);
         str_append(&longer, SENTINEL);
         json_set(holder, key, json_new_str_n(longer.data, longer.len));
         str_free(&longer);
         st = render(t, out, in, messages, false);
+        if (st == OK && !holds_text(out, text, n)) {
+            st = status_fail(ERR_DATA, "continue_final_message: the chat template does not write "
+                                       "out the last message's content as it is");
+        }
+        mem_free(text);
         if (st == OK) st = cut_at_sentinel(out);
     }
     json_free(messages);

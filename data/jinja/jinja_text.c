@@ -53,7 +53,7 @@ static JValue any_affix(JinjaRun *r, const JString *s, const JArguments *a,
 /* ---- cutting ---- */
 
 static bool strips(uint32_t c, const JString *set) {
-    if (set == NULL) return unicode_is_space(c);
+    if (set == NULL) return unicode_is_blank(c);
     for (size_t at = 0, k; at < set->n; at += k) {
         if (unicode_decode(set->data + at, set->n - at, &k) == c) return true;
     }
@@ -74,11 +74,11 @@ static JValue strip(JinjaRun *r, const JString *s, const JArguments *a, bool lef
 static void split_blanks(JinjaRun *r, JList *l, const JString *s, int64_t most) {
     size_t at = 0, k;
     for (;;) {
-        while (at < s->n && unicode_is_space(unicode_decode(s->data + at, s->n - at, &k))) at += k;
+        while (at < s->n && unicode_is_blank(unicode_decode(s->data + at, s->n - at, &k))) at += k;
         if (at == s->n) return;
         size_t from = at;
         if (most == 0) at = s->n;
-        while (at < s->n && !unicode_is_space(unicode_decode(s->data + at, s->n - at, &k))) at += k;
+        while (at < s->n && !unicode_is_blank(unicode_decode(s->data + at, s->n - at, &k))) at += k;
         j_push(r, l, j_part(r, s, from, at - from));
         if (most > 0) most--;
     }
@@ -205,7 +205,7 @@ typedef enum CaseStyle {
 
 /* Where the filter `title` begins a word: behind white space and - ( { [ <. */
 static bool begins_word(uint32_t c) {
-    return unicode_is_space(c) || (c < 0x80 && c != 0 && strchr("-({[<", (int)c) != NULL);
+    return unicode_is_blank(c) || (c < 0x80 && c != 0 && strchr("-({[<", (int)c) != NULL);
 }
 
 static JValue change_case(JinjaRun *r, const JString *s, CaseStyle style) {
@@ -319,7 +319,7 @@ bool j_is_string_method(const char *name) {
 static JValue predicate(const JString *s, const char *name) {
     if (is(name, "isalpha")) return j_bool(all_are(s, unicode_is_letter));
     if (is(name, "isalnum")) return j_bool(all_are(s, is_alphanumeric));
-    if (is(name, "isspace")) return j_bool(all_are(s, unicode_is_space));
+    if (is(name, "isspace")) return j_bool(all_are(s, unicode_is_blank));
     if (is(name, "isupper")) return j_bool(has_case(s, true));
     if (is(name, "islower")) return j_bool(has_case(s, false));
     return j_bool(all_are(s, unicode_is_numeric)); /* isdigit, isdecimal, isnumeric */

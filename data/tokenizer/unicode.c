@@ -53,6 +53,10 @@ bool unicode_is_space(uint32_t c) {
     return k == UTF8PROC_CATEGORY_ZS || k == UTF8PROC_CATEGORY_ZL || k == UTF8PROC_CATEGORY_ZP;
 }
 
+bool unicode_is_blank(uint32_t c) {
+    return unicode_is_space(c) || (c >= 0x1C && c <= 0x1F);
+}
+
 bool unicode_is_letter(uint32_t c) {
     if (c < 0x80) return (c | 32) >= 'a' && (c | 32) <= 'z';
     utf8proc_category_t k = category(c);

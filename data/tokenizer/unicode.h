@@ -18,6 +18,7 @@ uint32_t unicode_decode_last(const char *text, size_t n, size_t *length);
 size_t unicode_cluster(const char *text, size_t n);
 
 bool unicode_is_space(uint32_t c);       /* White_Space */
+bool unicode_is_blank(uint32_t c);       /* as Python's str.isspace: also U+001C to U+001F */
 bool unicode_is_letter(uint32_t c);      /* L* */
 bool unicode_is_numeric(uint32_t c);     /* N* */
 bool unicode_is_punctuation(uint32_t c); /* P*, or any ASCII sign */

@@ -2,9 +2,19 @@
 """Golden renderings for tests/unit/test_jinja_vectors.c, by Jinja2 set up as Transformers does it.
 
     python3 tokenizers_jinja.py        remakes tests/golden/data/jinja.json
+    python3 tokenizers_jinja.py --live SHARED HONE [COUNT [SEED [NAME...]]]
+                                       compares `HONE chat-template` with Transformers on COUNT generated conversations for
+                                       every template in SHARED, in each mode; needs transformers
 """
+import collections
 import json
 import os
+import random
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
 
 import jinja2
 from jinja2 import nodes
@@ -127,7 +137,132 @@ def render(template):
         return None
 
 
+TEXTS = ["", "Hi", "  padded \n", "two\n\nlines\n", "\u00e9\u4f60\U0001F600 \"q\" 'a' <b>&", "<think>\nhm\n</think>\n\nyes", "a</think>b", "{\"x\": [1, 2.5, null]}", "\t\x1c\u2003",
+         "<|im_end|>", "\\ \u2028 \x7f", "tool", "[INST] no [/INST]", "{{ not.jinja }} {% if %}"]
+ARGUMENTS = [{}, {"city": "Paris"}, {"n": 3, "f": 1.5, "big": 1e20, "deep": {"a": [True, None, "\u00e9"]}}, {"q": "it's \"x\"\n"}]
+TOOLS = [{"type": "function", "function": {"name": "get_weather", "description": "Get the weather", "parameters": {"type": "object", "properties": {
+    "city": {"type": "string", "description": "City name"}, "days": {"type": "integer", "enum": [1, 2]}}, "required": ["city"]}}},
+         {"type": "function", "function": {"name": "add", "description": "Adds \"numbers\" <fast>", "parameters": {"type": "object", "properties": {
+             "xs": {"type": "array", "items": {"type": "number"}}}, "required": []}}}]
+
+
+def conversation(rng):
+    """A row of {"messages", "tools"} as training data has them, now and then odd."""
+    messages = []
+    if rng.random() < 0.4:
+        messages.append({"role": "system", "content": rng.choice(TEXTS)})
+    for _ in range(rng.randint(1, 3)):
+        user = rng.choice(TEXTS)
+        messages.append({"role": "user", "content": [{"type": "text", "text": user}] if rng.random() < 0.1 else user})
+        turn = {"role": "assistant", "content": rng.choice(TEXTS)}
+        if rng.random() < 0.2:
+            turn[rng.choice(["reasoning_content", "thinking", "reasoning"])] = rng.choice(TEXTS)
+        if rng.random() < 0.25:
+            calls = [{"id": "call%05d" % rng.randrange(100000), "type": "function", "function": {"name": rng.choice(["add", "get_weather"]), "arguments": rng.choice(ARGUMENTS)}}
+                     for _ in range(rng.randint(1, 2))]
+            messages.append(dict(turn, tool_calls=calls))
+            messages += [{"role": "tool", "name": c["function"]["name"], "tool_call_id": c["id"], "content": rng.choice(TEXTS)} for c in calls]
+            turn = {"role": "assistant", "content": rng.choice(TEXTS)}
+        messages.append(turn)
+    if rng.random() < 0.3:
+        messages.pop()
+    row = {"messages": messages}
+    if rng.random() < 0.3:
+        row["tools"] = rng.sample(TOOLS, rng.randint(1, 2))
+    return row
+
+
+def templates(shared):
+    """Every template there is, each once; and those that mark what the assistant says."""
+    folder = os.path.join(shared, "tokenizers", "chat_templates")
+    found = {n: t["template"] for n, t in json.load(open(folder + "/model_templates_rendered.json"))["templates"].items()}
+    found.update({"e2e " + n: t["chat_template"] for n, t in json.load(open(folder + "/hf_e2e_vectors.json")).items()})
+    mistral = os.path.join(shared, "tokenizers", "mistral", "chat_templates")
+    found.update({"mistral " + n: open(os.path.join(mistral, n)).read() for n in sorted(os.listdir(mistral))})
+    for n in os.listdir(os.path.join(shared, "tokenizers", "qwen")):
+        if n.startswith("tokenizer_config"):
+            found["qwen " + n] = json.load(open(os.path.join(shared, "tokenizers", "qwen", n)))["chat_template"]
+    found["generation"] = ("{% for m in messages %}<|{{ m.role }}|>{% if m.role == 'assistant' %}{% generation %}{{ m.content }}</s>{% endgeneration %}"
+                           "{% else %}{{ m.content }}{% endif %}\n{% endfor %}{% if add_generation_prompt %}<|assistant|>{% endif %}")
+    found["generation, trimmed"] = ("{% for m in messages %}{% if m.role == 'assistant' %}{%- generation -%} {{ m.content | trim }} {%- endgeneration -%}"
+                                    "{% else %}[{{ m.content | upper }}]{% endif %}{% endfor %}")
+    return found
+
+
+MODES = {"plain": ({}, []), "prompt": ({"add_generation_prompt": True}, ["--add-generation-prompt"]),
+         "continued": ({"continue_final_message": True}, ["--continue-final-message"]),
+         "masked": ({"return_assistant_tokens_mask": True}, ["--mask-assistant"])}
+
+
+def ask(hone, folder, rows, flags):
+    with open(folder + "/rows.jsonl", "w") as f:
+        f.writelines(json.dumps(row) + "\n" for row in rows)
+    run = subprocess.run([hone, "chat-template", "--model", folder, "--data", folder + "/rows.jsonl", *flags], capture_output=True, text=True)
+    return [json.loads(line) for line in run.stdout.split("\n") if line] if run.returncode == 0 else run.stderr.strip()
+
+
+def wanted(reference, template, row, options):
+    try:
+        texts, marks = reference.render_jinja_template([row["messages"]], tools=row.get("tools"), chat_template=template, bos_token="<s>", eos_token="</s>", **options)
+    except Exception:
+        return None
+    want = {"text": texts[0]}
+    if "return_assistant_tokens_mask" in options:
+        want["assistant"] = [texts[0][a:b] for a, b in marks[0] if b > a]
+    return want
+
+
+def compare(reference, hone, folder, template, rows, mode):
+    """Of the rows: how many Transformers renders, how many of those differ, how many it refuses and we do not."""
+    options, flags = MODES[mode]
+    if mode == "continued":
+        rows = [r for r in rows if r["messages"][-1]["role"] == "assistant"]
+    pairs = [(r, wanted(reference, template, r, options)) for r in rows]
+    good = [(r, w) for r, w in pairs if w is not None]
+    ours = ask(hone, folder, [r for r, _ in good], flags)
+    if isinstance(ours, str):  # one of them is refused: one by one
+        ours = [(ask(hone, folder, [r], flags)) for r, _ in good]
+        ours = [o[0] if isinstance(o, list) else {"refused": o} for o in ours]
+    differ = [(r, w, o) for (r, w), o in zip(good, ours) if o != w]
+    refused = [r for r, w in pairs if w is None][:3]
+    lenient = [r for r in refused if not isinstance(ask(hone, folder, [r], flags), str)]
+    return len(good), differ, len(refused), lenient
+
+
+def live(shared, hone, count, seed, names):
+    import transformers.utils.chat_template_utils as reference
+    now = reference.datetime(2024, 7, 26, 12)
+    reference.datetime = type("Clock", (), {"now": staticmethod(lambda: now)})
+    os.environ.update(SOURCE_DATE_EPOCH="1721995200", TZ="UTC")
+    total = collections.Counter()
+    for name, template in templates(shared).items():
+        if names and name not in names:
+            continue
+        rng = random.Random("%s %s" % (seed, name))
+        rows = [conversation(rng) for _ in range(count)]
+        with tempfile.TemporaryDirectory() as folder:
+            shutil.copy(os.path.join(HERE, "..", "..", "configs", "smoke", "tokenizer", "tokenizer.json"), folder)
+            json.dump({"bos_token": "<s>", "eos_token": "</s>"}, open(folder + "/tokenizer_config.json", "w"))
+            open(folder + "/chat_template.jinja", "w").write(template)
+            for mode in MODES:
+                if mode == "masked" and not re.search(r"\{%-?\s*generation\s*-?%\}", template):
+                    continue
+                n, differ, refused, lenient = compare(reference, hone, folder, template, rows, mode)
+                total.update({mode + " compared": n, mode + " differ": len(differ), mode + " refused by both": refused - len(lenient), mode + " not refused": len(lenient)})
+                if differ or lenient:
+                    print(name, mode, n, "compared,", len(differ), "differ,", len(lenient), "not refused")
+                for r, w, o in differ[:1]:
+                    print("  row ", ascii(r)[:700], "\n  want", ascii(w)[:900], "\n  got ", ascii(o)[:900])
+                for r in lenient[:1]:
+                    print("  should be refused:", ascii(r)[:400])
+    for key, value in total.items():
+        print(key, value)
+    return 1 if any(v for k, v in total.items() if k.endswith(("differ", "not refused"))) else 0
+
+
 if __name__ == "__main__":
+    if len(sys.argv) > 1:
+        sys.exit(live(sys.argv[2], sys.argv[3], int((sys.argv[4:5] or ["20"])[0]), int((sys.argv[5:6] or ["1"])[0]), sys.argv[6:]))
     data = os.environ.get("HONE_GOLDEN") or os.path.join(HERE, "..", "golden", "data")
     with open(os.path.join(data, "jinja.json"), "w") as f:
         f.write('{\n "context": %s,\n "cases": [\n' % json.dumps(CONTEXT))
