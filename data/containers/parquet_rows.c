@@ -8,6 +8,9 @@
 #include <stdio.h>
 #include <string.h>
 
+#define NULLS_DISAGREE "the columns of a list or struct disagree about what is null"
+#define LENGTHS_DISAGREE "the columns of a list or struct disagree about its length"
+
 /* Where a row stands in a column. */
 typedef struct Cursor {
     int64_t at, end;
@@ -110,7 +113,7 @@ static int level_of(Assembly *a, int32_t leaf) {
     const Cursor *cursor = &a->cursors[leaf];
     const ParquetColumn *c = &a->g->columns[leaf];
     if (cursor->at >= cursor->end) {
-        json_free(fail(a, leaf, "the columns of a list or struct disagree about its length"));
+        json_free(fail(a, leaf, LENGTHS_DISAGREE));
         return 0;
     }
     return c->def ? c->def[cursor->at] : 0;
@@ -123,8 +126,7 @@ static bool is_there(Assembly *a, const ParquetNode *n) {
 /* A node that is not there takes one level of every column below it. */
 static void pass_absent(Assembly *a, const ParquetNode *n) {
     for (int32_t leaf = n->first_leaf; leaf < n->first_leaf + n->n_leaf && !a->wrong; leaf++) {
-        if (level_of(a, leaf) >= n->def && !a->wrong)
-            json_free(fail(a, leaf, "the columns of a struct disagree about what is null"));
+        if (level_of(a, leaf) >= n->def && !a->wrong) json_free(fail(a, leaf, NULLS_DISAGREE));
         a->cursors[leaf].at++;
     }
 }
@@ -203,8 +205,9 @@ static Json *body_of(Assembly *a, int32_t i) {
     const ParquetNode *nodes = a->p->nodes, *n = &nodes[i];
     if (a->wrong) return json_new_null();
     if (n->type != PARQUET_GROUP) {
-        level_of(a, n->first_leaf);
-        return a->wrong ? json_new_null() : leaf_value(a, n);
+        bool there = is_there(a, n);
+        if (a->wrong) return json_new_null();
+        return there ? leaf_value(a, n) : fail(a, n->first_leaf, NULLS_DISAGREE);
     }
     bool holds_list = has_one_child(nodes, i) && nodes[i + 1].repeat == PARQUET_REPEATED;
     if (holds_list && n->meaning == PARQUET_LIST)
@@ -234,8 +237,7 @@ Status parquet_assemble(Json **out, const Parquet *p, const ParquetGroup *g, int
     }
     Json *object = object_of(&a, 0);
     for (int32_t i = 0; i < p->n_leaves && !a.wrong; i++)
-        if (a.cursors[i].at != a.cursors[i].end)
-            json_free(fail(&a, i, "the columns of a list or struct disagree about its length"));
+        if (a.cursors[i].at != a.cursors[i].end) json_free(fail(&a, i, LENGTHS_DISAGREE));
     mem_free(a.cursors);
     if (!a.wrong) {
         *out = object;

@@ -30,6 +30,16 @@ void fuzz_seeds(void) {
         fuzz_seed_file(path, (size_t)1 << 16);
         mem_free(path);
     }
+    /* one column and one page each: a change there is one of what matters */
+    FileList files = {0};
+    CHECK(file_list(&files, HONE_SOURCE_DIR "/tests/golden/data/parquet_hostile") == OK, "%s",
+          status_message());
+    for (size_t i = 0; i < files.count; i++) {
+        char *path = file_join("tests/golden/data/parquet_hostile", files.names[i]);
+        if (str_ends(path, ".parquet")) fuzz_seed_file(path, (size_t)1 << 16);
+        mem_free(path);
+    }
+    file_list_free(&files);
 }
 
 const char *const fuzz_words[] = {

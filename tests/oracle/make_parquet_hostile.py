@@ -166,6 +166,8 @@ def cases():
 
     yield "lists_disagree", ":1:1: column `list.b`: the columns of a list or struct disagree", file(lists, [repeated(0, 1), repeated(0)])
     yield "lists_disagree_more", "column `list.b`: the columns of a list or struct disagree", file(lists, [repeated(0), repeated(0, 1)])
+    lone = column(page(levels(0) + levels(0), 1), 1)
+    yield "value_never_written", "column `list.b`: the columns of a list or struct disagree about what is null", file(lists, [repeated(0), lone])
     yield "begins_inside_of_row", "begins inside of a row", file(lists, [repeated(1, 0), repeated(0, 0)], rows=2)
     yield "fewer_rows", "has fewer rows than others", file(lists, [repeated(0, 0), repeated(0, 1)], rows=2)
     yield "more_rows", "has more rows than others", file(lists, [repeated(0, 1), repeated(0, 0)])
@@ -174,7 +176,7 @@ def cases():
     yield "levels_cut", "its levels are cut off", file(
         [ROOT, element("x", OPTIONAL, BYTES)], [column(page(b"\xff\0\0\0" + strings(b"a"), 1), 1)])
     nulls = [element("root", children=1), element("s", OPTIONAL, children=2), element("a", kind=BYTES), element("b", kind=BYTES)]
-    yield "nulls_disagree", "column `s.b`: the columns of a struct disagree about what is null", file(
+    yield "nulls_disagree", "column `s.b`: the columns of a list or struct disagree about what is null", file(
         nulls, [column(page(levels(0), 1), 1), column(page(levels(1) + strings(b"x"), 1), 1)])
 
 
