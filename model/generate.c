@@ -182,6 +182,13 @@ static void download(Generator *g, double *to, Tensor from) {
 }
 
 /* Logits of h[n_out,C], and into the stage: a token a row and its log-prob, or the entropy. */
+/* Some row's log-probs are not those of temperature 1 (greedy rows' are). */
+static bool is_tempered(const GenStage *s) {
+    for (int64_t i = 0; i < s->n_out; i++)
+        if (s->temperature[i] != 0.0 && s->temperature[i] != 1.0) return true;
+    return false;
+}
+
 static void sample(Generator *g, const Flow *f, Tensor h) {
     GenStage *s = &g->stage;
     Tensor logits = arena_2d(&g->arena, dev_real(g->dev), s->n_out, g->role.base->info.vocab);
@@ -200,7 +207,7 @@ static void sample(Generator *g, const Flow *f, Tensor h) {
     op_sample(g->dev, token, logp, logits,
               (SampleArgs){
                   .temperature = s->temperature, .top_p = s->top_p, .top_k = s->top_k, .u = s->u});
-    if (g->plain_logp)
+    if (g->plain_logp && is_tempered(s))
         op_logp_fwd(g->dev, logp, tensor_none(), lse, tensor_none(), logits, token,
                     (LogpArgs){.inv_temperature = 1.0});
     dev_download(g->dev, s->token, token);

@@ -190,6 +190,18 @@ def gemm_table(lines):
     return text
 
 
+def options_said():
+    """The options without folders of this machine."""
+    words, said = sys.argv[1:], []
+    while words:
+        word = words.pop(0)
+        if word in ("--llama", "--out", "--build"):
+            words.pop(0)
+        else:
+            said.append(f"'{word}'" if " " in word else word)
+    return " ".join(said)
+
+
 def main():
     p = argparse.ArgumentParser(description=__doc__)
     p.add_argument("--build", default=HERE / "../../build", type=Path, help="build folder")
@@ -227,7 +239,7 @@ def main():
     if a.keep and out.with_suffix(".json").exists():
         lines = merged(json.loads(out.with_suffix(".json").read_text())["rows"], lines)
     head = [f"# {cpu}, {a.threads} threads, {isa}", "",
-            f"Commit {commit}, {platform.platform()}, `experiments/bench/run.sh {' '.join(sys.argv[1:])}`.",
+            f"Commit {commit}, {platform.platform()}, `experiments/bench/run.sh {options_said()}`.",
             f"Limits measured in this run: {rate:.0f} GFLOP/s (best projection), {read:.1f} GB/s (reading).", ""]
     text = "\n".join(head + table(lines) + ["", "## Projections against oneDNN", ""] + gemm_table(gemm)) + "\n"
     out.parent.mkdir(parents=True, exist_ok=True)

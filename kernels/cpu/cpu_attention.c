@@ -89,15 +89,14 @@ static void softmax_row(AttnRows *r, int64_t i, float *p, const KeyBlock *keys,
     if (args->dropout.p > 0) drop_row(p, r, i, keys->key0, args);
 }
 
-/* diagonal: the block of keys begins where the block of rows does, so row i sees keys 0..i of it.
- */
-static void rows_meet_keys(AttnRows *r, const KeyBlock *keys, bool diagonal, const AttnArgs *args,
-                           const AttnScratch *scratch) {
-    int64_t dim = args->head_dim;
+/* scores[n, ATTN_BLOCK] = q k^T. */
+static void row_scores(const AttnRows *r, const KeyBlock *keys, bool diagonal, int64_t dim,
+                       const AttnScratch *scratch) {
+    if (r->n == 1) { /* decode: packing keys for one row would cost more than the products */
+        CPU_NAME(small_row)(scratch->scores, r->q, keys->k, keys->stride, keys->n, dim);
+        return;
+    }
     CPU_NAME(small_pack_transposed)(scratch->k_t, keys->k, keys->stride, keys->n, dim);
-    /* Few rows (decode) read the values once, where they are, if whole panels can be read there. */
-    bool in_place = r->n <= TILE_ROWS && dim % PANEL_COLS == 0;
-    if (!in_place) CPU_NAME(small_pack_rows)(scratch->v, keys->v, keys->stride, keys->n, dim);
     Small scores = {.rows = r->n,
                     .cols = keys->n,
                     .n_k = dim,
@@ -110,6 +109,17 @@ static void rows_meet_keys(AttnRows *r, const KeyBlock *keys, bool diagonal, con
                     .c_stride = ATTN_BLOCK,
                     .triangle = diagonal ? TRIANGLE_COLS : TRIANGLE_NONE};
     CPU_NAME(small_product)(&scores);
+}
+
+/* diagonal: the block of keys begins where the block of rows does, so row i sees keys 0..i of it.
+ */
+static void rows_meet_keys(AttnRows *r, const KeyBlock *keys, bool diagonal, const AttnArgs *args,
+                           const AttnScratch *scratch) {
+    int64_t dim = args->head_dim;
+    row_scores(r, keys, diagonal, dim, scratch);
+    /* Few rows (decode) read the values once, where they are, if whole panels can be read there. */
+    bool in_place = r->n <= TILE_ROWS && dim % PANEL_COLS == 0;
+    if (!in_place) CPU_NAME(small_pack_rows)(scratch->v, keys->v, keys->stride, keys->n, dim);
     for (int64_t i = 0; i < r->n; i++)
         softmax_row(r, i, scratch->scores + i * ATTN_BLOCK, keys, args);
     Small values = {.rows = r->n,

@@ -115,3 +115,33 @@ void CPU_NAME(small_pack_transposed)(float *to, const float *from, int64_t strid
     float *panel = to + done / PANEL_COLS * width * PANEL_COLS + done % PANEL_COLS;
     for (int64_t k = 0; k < width; k++) memset(panel + k * PANEL_COLS, 0, VEC * sizeof *panel);
 }
+
+/* Adds a[k] b[j][k] of VEC rows j, k ascending: VEC x VEC elements are turned in registers. */
+INLINE Vec add_products(Vec sum, const float *a, const float *b, int64_t stride, int64_t n,
+                        int64_t n_k) {
+    Vec rows[VEC];
+    for (int64_t i = 0; i < VEC; i++) {
+        if (n_k == VEC)
+            rows[i] = i < n ? vec_load(b + i * stride) : vec_zero();
+        else
+            for (int64_t k = 0; k < VEC; k++) rows[i][k] = i < n && k < n_k ? b[i * stride + k] : 0;
+    }
+    vec_transpose(rows);
+    for (int64_t k = 0; k < n_k; k++) sum = vec_fma(vec_all(a[k]), rows[k], sum);
+    return sum;
+}
+
+void CPU_NAME(small_row)(float *c, const float *a, const float *b, int64_t stride, int64_t n,
+                         int64_t n_k) {
+    for (int64_t j = 0; j < n; j += PANEL_COLS) { /* two chains, to hide the latency of one */
+        Vec low = vec_zero(), high = vec_zero();
+        const float *row = b + j * stride;
+        for (int64_t k = 0; k < n_k; k += VEC) {
+            int64_t width = min64(VEC, n_k - k);
+            low = add_products(low, a + k, row + k, stride, n - j, width);
+            high = add_products(high, a + k, row + VEC * stride + k, stride, n - j - VEC, width);
+        }
+        vec_store(c + j, low);
+        vec_store(c + j + VEC, high);
+    }
+}
