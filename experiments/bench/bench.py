@@ -250,4 +250,5 @@ def main():
     print(f"\n{out}")
 
 
-main()
+if __name__ == "__main__":
+    main()
