@@ -160,7 +160,7 @@ static double move(Setup *s, double h) {
 }
 
 static void close_to(const Case *c, const char *what, double analytic, double numeric) {
-    double scale = fabs(analytic) + fabs(numeric) + 1e-3;
+    double scale = fabs(analytic) + fabs(numeric) + 2e-2;
     if (!(fabs(analytic - numeric) / scale < 2e-7))
         fail_msg("%s: %s: backward says %.12g, differences say %.12g", c->name, what, analytic,
                  numeric);
