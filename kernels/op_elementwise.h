@@ -11,6 +11,9 @@ void op_copy(Dev *dev, Tensor y, Tensor x);
 /* y += alpha x; both real, same shape. */
 void op_axpy(Dev *dev, Tensor y, Tensor x, double alpha);
 void op_scale(Dev *dev, Tensor y, double alpha); /* y *= alpha */
+/* y = min(max(y, -limit), limit); limit > 0. The backward: dy = 0 where y lies on a limit. */
+void op_clamp(Dev *dev, Tensor y, double limit);
+void op_clamp_bwd(Dev *dev, Tensor dy, Tensor y, double limit);
 
 /* y[N,C] = table[ids[i],:] * scale (+= when accumulate). table f32|bf16|f16|real, ids [N] i32. */
 void op_embed_fwd(Dev *dev, Tensor y, Tensor table, Tensor ids, double scale, bool accumulate);

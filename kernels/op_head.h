@@ -40,6 +40,7 @@ typedef struct SampleArgs {
     const double *temperature, *top_p; /* [R], host */
     const int32_t *top_k;              /* [R], host */
     const float *u;                    /* [R], host, in (0,1]: rng_uniform */
+    double soft_cap;                   /* of LogpArgs */
 } SampleArgs;
 void op_sample(Dev *dev, Tensor token, Tensor logp, Tensor logits, SampleArgs args);
 

@@ -188,6 +188,19 @@ void op_scale(Dev *dev, Tensor y, double alpha) {
     DISPATCH(dev, scale, dev, y, alpha);
 }
 
+void op_clamp(Dev *dev, Tensor y, double limit) {
+    need_type("clamp: y", y, dev_real(dev));
+    CHECK(limit > 0, "clamp: limit %g", limit);
+    DISPATCH(dev, clamp, dev, y, limit);
+}
+
+void op_clamp_bwd(Dev *dev, Tensor dy, Tensor y, double limit) {
+    need_type("clamp_bwd: dy", dy, dev_real(dev));
+    need_like("clamp_bwd: y", y, dy);
+    CHECK(limit > 0, "clamp_bwd: limit %g", limit);
+    DISPATCH(dev, clamp_bwd, dev, dy, y, limit);
+}
+
 void op_embed_fwd(Dev *dev, Tensor y, Tensor table, Tensor ids, double scale, bool accumulate) {
     need_weight("embed_fwd: table", dev, table);
     need_type("embed_fwd: table", table, table.dtype);

@@ -27,6 +27,8 @@
     X(copy, (Dev *, Tensor, Tensor))                                                               \
     X(axpy, (Dev *, Tensor, Tensor, double))                                                       \
     X(scale, (Dev *, Tensor, double))                                                              \
+    X(clamp, (Dev *, Tensor, double))                                                              \
+    X(clamp_bwd, (Dev *, Tensor, Tensor, double))                                                  \
     X(embed_fwd, (Dev *, Tensor, Tensor, Tensor, double, bool))                                    \
     X(embed_bwd, (Dev *, Tensor, Tensor, Tensor, double))                                          \
     X(gather_rows, (Dev *, Tensor, Tensor, Tensor))                                                \

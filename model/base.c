@@ -20,70 +20,136 @@ static Linear linear_of(int slot, int64_t inputs, int64_t outputs) {
         .slot = slot, .inputs = inputs, .outputs = outputs, .n_parts = 1, .part = {outputs}};
 }
 
-static Norm norm_of(const ArchConfig *c) {
-    return (Norm){.args = {.kind = c->spec->norm, .eps = c->norm_eps}};
+static Norm norm_of(const ArchConfig *c, int64_t width) {
+    return (Norm){
+        .args = {.kind = c->spec->norm, .eps = c->norm_eps, .weight_plus = c->spec->norm_plus},
+        .width = width};
+}
+
+static void wire_qkv(Attention *m, const ArchConfig *c, int64_t layer) {
+    int64_t q = c->n_heads * c->head_dim, kv = c->n_kv_heads * c->head_dim;
+    m->n_in = c->qkv == QKV_SEPARATE ? 3 : 1;
+    if (c->qkv == QKV_SEPARATE) {
+        for (int i = 0; i < 3; i++)
+            m->in[i] = linear_of(slot_of(layer, SLOT_Q + i), c->width, i ? kv : q);
+        return;
+    }
+    m->in[0] = linear_of(slot_of(layer, SLOT_Q), c->width, q + 2 * kv);
+    m->in[0].n_parts = 3;
+    for (int i = 0; i < 3; i++) m->in[0].part[i] = i ? kv : q;
+    if (c->qkv == QKV_GROUPS)
+        m->in[0].order = (RowOrder){.groups = c->n_kv_heads,
+                                    .queries = c->n_heads / c->n_kv_heads,
+                                    .head_dim = c->head_dim};
 }
 
 static void wire_attention(Attention *m, const Base *b, int64_t layer, double rope_scaling) {
     const ArchConfig *c = &b->arch;
-    int64_t q = c->n_heads * c->head_dim, kv = c->n_kv_heads * c->head_dim;
     m->layer = layer;
-    m->n_in = c->spec->fused_qkv ? 1 : 3;
-    if (c->spec->fused_qkv) {
-        m->in[0] = linear_of(slot_of(layer, SLOT_Q), c->width, q + 2 * kv);
-        m->in[0].n_parts = 3;
-        for (int i = 0; i < 3; i++) m->in[0].part[i] = i ? kv : q;
-    } else {
-        for (int i = 0; i < 3; i++)
-            m->in[i] = linear_of(slot_of(layer, SLOT_Q + i), c->width, i ? kv : q);
-    }
-    m->out = linear_of(slot_of(layer, SLOT_OUT), q, c->width);
-    double scale = c->unscaled ? 1.0 : 1.0 / sqrt((double)c->head_dim);
+    wire_qkv(m, c, layer);
+    m->out = linear_of(slot_of(layer, SLOT_OUT), c->n_heads * c->head_dim, c->width);
+    m->clip = c->clip_qkv;
+    m->qk_norm = c->qk_norm;
+    for (int i = 0; i < 2; i++) m->head_norm[i] = norm_of(c, c->head_dim);
+    double scale = c->score_scale;
     if (c->scale_by_layer) scale /= (double)(layer + 1);
     m->args = (AttnArgs){.n_heads = c->n_heads,
                          .n_kv_heads = c->n_kv_heads,
                          .head_dim = c->head_dim,
                          .scale = scale,
-                         .window = layer >= c->window_from ? c->window : 0};
+                         .window = c->slides[layer] ? c->window : 0,
+                         .soft_cap = c->attn_cap};
     m->dropout = c->attn_dropout;
-    m->rope = c->spec->position == POSITION_ROPE;
+    m->rope = c->position == POSITION_ROPE;
     m->rope_scaling = rope_scaling;
     m->inv_freq = b->inv_freq;
+    m->slopes = b->slopes;
 }
 
 static void wire_block(Block *m, const Base *b, int64_t layer, double rope_scaling) {
     const ArchConfig *c = &b->arch;
     m->layer = layer;
-    m->norm1 = norm_of(c);
-    m->norm2 = norm_of(c);
-    m->resid_dropout = c->resid_dropout;
+    m->wiring = c->wiring;
+    m->one_norm = c->one_norm;
+    m->one_dropout = c->spec->one_dropout && c->wiring == BLOCK_PARALLEL;
+    m->sandwich = c->spec->sandwich;
+    for (int i = 0; i < BLOCK_BRANCHES; i++) m->norm[i] = m->post[i] = norm_of(c, c->width);
+    m->dropout[BRANCH_ATTENTION] = c->attn_resid_dropout;
+    m->dropout[BRANCH_MLP] = c->mlp_resid_dropout;
     wire_attention(&m->attention, b, layer, rope_scaling);
     m->mlp.gated = c->spec->gated;
+    m->mlp.fused = c->spec->fused_mlp;
     m->mlp.act = c->act;
     m->mlp.gate = linear_of(slot_of(layer, SLOT_GATE), c->width, c->mlp_width);
     m->mlp.up = linear_of(slot_of(layer, SLOT_UP), c->width, c->mlp_width);
+    if (m->mlp.fused) {
+        m->mlp.up = linear_of(slot_of(layer, SLOT_UP), c->width, 2 * c->mlp_width);
+        m->mlp.up.n_parts = 2;
+        m->mlp.up.part[0] = m->mlp.up.part[1] = c->mlp_width;
+    }
     m->mlp.down = linear_of(slot_of(layer, SLOT_DOWN), c->mlp_width, c->width);
+}
+
+/* n numbers onto the device. */
+static Status table_of(Tensor *out, const Base *b, DType dtype, const double *from, int64_t n) {
+    void *p = NULL, *host = mem_alloc((size_t)n * dtype_size(dtype));
+    dtype_convert(host, dtype, from, DTYPE_F64, (size_t)n);
+    Status st = dev_alloc(&p, b->dev, (size_t)n * dtype_size(dtype));
+    if (st == OK) {
+        *out = tensor_1d(p, dtype, n);
+        dev_upload(b->dev, *out, host);
+    }
+    mem_free(host);
+    return st;
+}
+
+/* Frequencies or slopes; *rope_scaling: of cos and sin. */
+static Status make_position_tables(Base *b, double *rope_scaling) {
+    const ArchConfig *c = &b->arch;
+    *rope_scaling = 1.0;
+    if (c->position == POSITION_LEARNED) return OK;
+    bool rope = c->position == POSITION_ROPE;
+    int64_t n = rope ? c->rotary / 2 : c->n_heads;
+    double *host = mem_alloc((size_t)n * sizeof *host);
+    if (rope)
+        *rope_scaling = arch_rope_frequencies(host, c);
+    else
+        arch_alibi_slopes(host, c);
+    Status st = rope ? table_of(&b->inv_freq, b, DTYPE_F64, host, n)
+                     : table_of(&b->slopes, b, dev_real(b->dev), host, n);
+    mem_free(host);
+    return st;
+}
+
+/* Gemma's factor, rounded to the type that the weights are stored in, as transformers does. */
+static double embed_scale(const Base *b) {
+    if (!b->arch.spec->embed_scaled) return 1.0;
+    double scale = sqrt((double)b->arch.width);
+    DType dtype = b->trainable ? dev_real(b->dev) : b->dtype;
+    if (dtype != DTYPE_BF16 && dtype != DTYPE_F16) return scale;
+    uint16_t rounded;
+    dtype_convert(&rounded, dtype, &scale, DTYPE_F64, 1);
+    dtype_convert(&scale, DTYPE_F64, &rounded, dtype, 1);
+    return scale;
 }
 
 static Status wire(Base *b) {
     const ArchConfig *c = &b->arch;
-    double rope_scaling = 1.0;
-    if (c->spec->position == POSITION_ROPE) {
-        double *freq = mem_alloc((size_t)c->head_dim / 2 * sizeof *freq);
-        rope_scaling = arch_rope_frequencies(freq, c);
-        void *p = NULL;
-        Status st = dev_alloc(&p, b->dev, (size_t)c->head_dim / 2 * sizeof *freq);
-        if (st == OK) {
-            b->inv_freq = tensor_1d(p, DTYPE_F64, c->head_dim / 2);
-            dev_upload(b->dev, b->inv_freq, freq);
-        }
-        mem_free(freq);
-        TRY(st);
-    }
+    double rope_scaling;
+    TRY(make_position_tables(b, &rope_scaling));
     b->stack = (Stack){.n_layers = c->n_layers,
                        .width = c->width,
+                       .embed_scale = embed_scale(b),
+                       .embed_norm = norm_of(c, c->width),
+                       .position_offset = c->spec->position_offset,
                        .embed_dropout = c->embed_dropout,
-                       .final_norm = norm_of(c)};
+                       .final_norm = norm_of(c, c->width)};
+    if (c->embed_width != c->width) {
+        b->stack.project_in =
+            linear_of(slot_of(c->n_layers, SLOT_PROJECT_IN), c->embed_width, c->width);
+        b->stack.project_out =
+            linear_of(slot_of(c->n_layers, SLOT_PROJECT_OUT), c->width, c->embed_width);
+    }
     b->stack.blocks = mem_zalloc((size_t)c->n_layers, sizeof *b->stack.blocks);
     for (int64_t l = 0; l < c->n_layers; l++) wire_block(&b->stack.blocks[l], b, l, rope_scaling);
     return OK;
@@ -93,15 +159,14 @@ static void fill_info(Base *b) {
     const ArchConfig *c = &b->arch;
     b->info = (BaseInfo){.architecture = c->spec->architecture,
                          .vocab = c->vocab,
-                         .width = c->width,
+                         .width = c->embed_width,
                          .n_layers = c->n_layers,
                          .n_heads = c->n_heads,
                          .n_kv_heads = c->n_kv_heads,
                          .head_dim = c->head_dim,
                          .mlp_width = c->mlp_width,
                          .max_positions = c->max_positions,
-                         .position_limit =
-                             c->spec->position == POSITION_LEARNED ? c->max_positions : 0,
+                         .position_limit = arch_position_limit(c),
                          .tied = c->tied,
                          .bos_id = c->bos_id,
                          .eos_id = c->eos_id,
@@ -152,6 +217,7 @@ void base_close(Base *b) {
     }
     for (int i = 0; i < b->n_modules; i++) mem_free(b->modules[i].name);
     dev_free(b->dev, b->inv_freq.data);
+    dev_free(b->dev, b->slopes.data);
     mem_free(b->refs);
     mem_free(b->modules);
     mem_free(b->stack.blocks);
@@ -175,11 +241,11 @@ void base_file_order(const WeightRef *ref, DType dtype, void *to, const void *ou
     if (ref->transposed)
         transpose(to, ours, size, ref->rows, ref->cols);
     else
-        memcpy(to, ours, (size_t)(ref->rows * ref->cols) * size);
+        linear_reorder(&ref->order, to, ours, ref->rows, (size_t)ref->cols * size, true);
 }
 
 void base_read_weight(const Base *b, const WeightRef *ref, DType dtype, void *to) {
-    if (!ref->transposed) {
+    if (!ref->transposed && !ref->order.groups) {
         weight_download(ref->weight, b->dev, dtype, to);
         return;
     }
@@ -190,10 +256,14 @@ void base_read_weight(const Base *b, const WeightRef *ref, DType dtype, void *to
 }
 
 Status base_write_weight(Base *b, const WeightRef *ref, DType dtype, const void *from) {
-    if (!ref->transposed) return weight_upload(ref->weight, b->dev, dtype, from);
+    if (!ref->transposed && !ref->order.groups)
+        return weight_upload(ref->weight, b->dev, dtype, from);
     size_t size = dtype_size(dtype);
     void *ours = mem_alloc((size_t)(ref->rows * ref->cols) * size);
-    transpose(ours, from, size, ref->cols, ref->rows);
+    if (ref->transposed)
+        transpose(ours, from, size, ref->cols, ref->rows);
+    else
+        linear_reorder(&ref->order, ours, from, ref->rows, (size_t)ref->cols * size, false);
     Status st = weight_upload(ref->weight, b->dev, dtype, ours);
     mem_free(ours);
     return st;
@@ -213,9 +283,9 @@ static void draw_normal(float *to, int64_t n, double std, uint64_t seed, const c
     }
 }
 
-/* As transformers draws: N(0, initializer_range), norms 1, biases 0, the row of the padding token 0
- * where the family's embedding knows one; GPT-2 narrows projections into the residual stream by
- * sqrt(2 L). */
+/* As transformers draws: N(0, initializer_range), norms 1 in use, biases 0, the row of the padding
+ * token 0 where the family's embedding knows one; GPT-2 narrows projections into the residual
+ * stream by sqrt(2 L). */
 static Status init_weight(Base *b, const WeightRef *r, uint64_t seed) {
     int64_t n = r->rows * r->cols;
     double std = b->arch.initializer_range;
@@ -224,9 +294,9 @@ static Status init_weight(Base *b, const WeightRef *r, uint64_t seed) {
     float *host = mem_zalloc((size_t)n, sizeof *host);
     if (r->rank == 2) draw_normal(host, n, std, seed, r->name);
     if (r->kind == WEIGHT_SCALE)
-        for (int64_t i = 0; i < n; i++) host[i] = 1.0f;
+        for (int64_t i = 0; i < n; i++) host[i] = (float)(1.0 - b->arch.spec->norm_plus);
     int32_t pad = b->arch.pad_id;
-    if (r->kind == WEIGHT_EMBED && b->arch.spec->family != FAMILY_GPT2 && pad >= 0 && pad < r->rows)
+    if (r->kind == WEIGHT_EMBED && b->arch.spec->embed_pad && pad >= 0 && pad < r->rows)
         memset(host + pad * r->cols, 0, (size_t)r->cols * sizeof *host);
     Status st = weight_upload(r->weight, b->dev, DTYPE_F32, host);
     mem_free(host);
@@ -241,9 +311,9 @@ static Status open_random(Base **out, Dev *dev, const BaseOptions *opt) {
     return OK;
 }
 
-/* A missing lm_head.weight means tied weights, unless config.json denies it. */
+/* A missing head means tied weights, unless config.json denies it. */
 static bool tied_in_file(const Json *config, const Safetensors *file) {
-    return !json_get(config, "tie_word_embeddings") && !safetensors_find(file, "lm_head.weight");
+    return !json_get(config, "tie_word_embeddings") && !import_finds_head(file);
 }
 
 static Status open_folder(Base **out, Dev *dev, const BaseOptions *opt) {

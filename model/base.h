@@ -26,6 +26,7 @@ typedef struct WeightRef {
     int rank;
     int64_t rows, cols; /* cols 1 for rank 1 */
     bool transposed;    /* files hold it as [cols,rows] */
+    RowOrder order;     /* in which files hold its rows */
 } WeightRef;
 
 typedef struct ModuleRef {
@@ -42,8 +43,10 @@ struct Base {
     DType dtype;  /* of frozen matrices */
     bool trainable, with_head;
     Stack stack;
-    Weight head; /* [V,C]; the embedding's when tied; none without */
-    Tensor inv_freq;
+    Weight head;       /* [V,C]; the embedding's when tied; none without */
+    Weight head_bias;  /* [V], or none */
+    Tensor inv_freq;   /* [rotary/2] f64, or none */
+    Tensor slopes;     /* [H] real, or none */
     const char *trunk; /* "model.": what stands before the names of all but the head */
     WeightRef *refs;
     int n_refs;
@@ -53,10 +56,11 @@ struct Base {
 
 /* Slots that a table by slot needs (layers/flow.h). */
 static inline int base_slots(const Base *b) {
-    return (int)b->info.n_layers * SLOTS_PER_LAYER + SLOT_HEAD + 1;
+    return (int)b->info.n_layers * SLOTS_PER_LAYER + SLOTS_BEHIND;
 }
 
-/* A weight as files hold it (transposed back), in `dtype`, into to[rows*cols]. */
+/* A weight as files hold it (transposed back, rows in their order), in `dtype`, into to[rows*cols].
+ */
 void base_read_weight(const Base *b, const WeightRef *ref, DType dtype, void *to);
 /* The same of values that are in the caller's hands, ours[rows,cols]. */
 void base_file_order(const WeightRef *ref, DType dtype, void *to, const void *ours);

@@ -193,6 +193,7 @@ static void sample(Generator *g, const Flow *f, Tensor h) {
     GenStage *s = &g->stage;
     Tensor logits = arena_2d(&g->arena, dev_real(g->dev), s->n_out, g->role.base->info.vocab);
     head_logits(f, g->role.base, logits, h);
+    double cap = g->role.base->arch.logit_cap;
     Tensor token = arena_1d(&g->arena, DTYPE_I32, s->n_out);
     Tensor logp = arena_1d(&g->arena, dev_real(g->dev), s->n_out);
     Tensor lse = arena_1d(&g->arena, dev_real(g->dev), s->n_out);
@@ -200,16 +201,19 @@ static void sample(Generator *g, const Flow *f, Tensor h) {
     if (g->entropy_temperature > 0.0) {
         dev_upload(g->dev, token, s->token); /* any: an entropy asks for none */
         op_logp_fwd(g->dev, logp, entropy, lse, tensor_none(), logits, token,
-                    (LogpArgs){.inv_temperature = 1.0 / g->entropy_temperature});
+                    (LogpArgs){.inv_temperature = 1.0 / g->entropy_temperature, .soft_cap = cap});
         download(g, s->logp, entropy);
         return;
     }
     op_sample(g->dev, token, logp, logits,
-              (SampleArgs){
-                  .temperature = s->temperature, .top_p = s->top_p, .top_k = s->top_k, .u = s->u});
+              (SampleArgs){.temperature = s->temperature,
+                           .top_p = s->top_p,
+                           .top_k = s->top_k,
+                           .u = s->u,
+                           .soft_cap = cap});
     if (g->plain_logp && is_tempered(s))
         op_logp_fwd(g->dev, logp, tensor_none(), lse, tensor_none(), logits, token,
-                    (LogpArgs){.inv_temperature = 1.0});
+                    (LogpArgs){.inv_temperature = 1.0, .soft_cap = cap});
     dev_download(g->dev, s->token, token);
     download(g, s->logp, logp);
 }
@@ -287,7 +291,6 @@ Status generator_open(Generator **out, const Role *role, const GenLimits *limits
 
 static Status check_requests(const Generator *g, const GenRequest *requests, int64_t n) {
     const BaseInfo *info = &g->role.base->info;
-    bool learned = weight_exists(&g->role.base->stack.positions);
     for (int64_t i = 0; i < n; i++) {
         const GenRequest *r = &requests[i];
         int64_t context = r->n_prompt + r->max_new_tokens;
@@ -299,13 +302,13 @@ static Status check_requests(const Generator *g, const GenRequest *requests, int
                                "into %lld; shorten one of them",
                                (long long)i, (long long)r->n_prompt, (long long)r->max_new_tokens,
                                (long long)g->limits.max_context);
-        if (learned && context > info->max_positions)
+        if (info->position_limit > 0 && context > info->position_limit)
             return status_fail(
                 ERR_DATA,
                 "request %lld: a prompt of %lld tokens and %lld new ones are more than "
                 "the %lld positions that the model knows",
                 (long long)i, (long long)r->n_prompt, (long long)r->max_new_tokens,
-                (long long)info->max_positions);
+                (long long)info->position_limit);
         for (int64_t t = 0; t < r->n_prompt; t++)
             CHECK(r->prompt[t] >= 0 && r->prompt[t] < info->vocab, "request %lld: id %d",
                   (long long)i, r->prompt[t]);

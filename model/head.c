@@ -37,8 +37,8 @@ void head_logits(const Flow *f, const Base *b, Tensor logits, Tensor h) {
     int slot = slot_of(b->info.n_layers, SLOT_HEAD);
     Tensor packed = f->packed ? f->packed[slot * LINEAR_PARTS] : tensor_none();
     CHECK(weight_exists(&b->head), "log-probs are asked of a base without lm_head");
-    op_linear_fwd(f->dev, logits, h, tensor_is_none(packed) ? b->head.value : packed, tensor_none(),
-                  (LinearArgs){.alpha = 1.0});
+    op_linear_fwd(f->dev, logits, h, tensor_is_none(packed) ? b->head.value : packed,
+                  b->head_bias.value, (LinearArgs){.alpha = 1.0});
 }
 
 static void gather(const HeadWalk *w, ChunkTensors *t, int64_t n) {
@@ -60,7 +60,8 @@ static void value_fwd(const HeadWalk *w, ChunkTensors *t, int64_t n) {
 static void logp_fwd(const HeadWalk *w, ChunkTensors *t, int64_t n) {
     const Flow *f = w->flow;
     DType real = dev_real(f->dev);
-    t->args = (LogpArgs){.inv_temperature = w->temperature > 0.0 ? 1.0 / w->temperature : 1.0};
+    t->args = (LogpArgs){.inv_temperature = w->temperature > 0.0 ? 1.0 / w->temperature : 1.0,
+                         .soft_cap = w->role->base->arch.logit_cap};
     t->logits = arena_2d(f->arena, real, n, w->role->base->info.vocab);
     head_logits(f, w->role->base, t->logits, t->h);
     t->targets = arena_1d(f->arena, DTYPE_I32, n);
@@ -82,6 +83,7 @@ static void logp_bwd(const HeadWalk *w, ChunkTensors *t, int64_t n) {
     Tensor dentropy = w->want_entropy ? upload(w, w->stage->dentropy, n) : tensor_none();
     op_logp_bwd(f->dev, t->logits, t->lse, t->entropy, t->targets, dlogp, dentropy, t->args);
     if (weight_trains(&b->head)) op_linear_dw(f->dev, b->head.grad, t->logits, t->h, 1.0);
+    if (weight_trains(&b->head_bias)) op_bias_bwd(f->dev, b->head_bias.grad, t->logits);
     if (!tensor_is_none(t->dh))
         op_linear_dx(f->dev, t->dh, t->logits, b->head.value,
                      (LinearArgs){.alpha = 1.0, .accumulate = true});

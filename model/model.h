@@ -60,8 +60,10 @@ typedef struct BaseOptions {
 
 typedef struct BaseInfo {
     const char *architecture; /* "LlamaForCausalLM", ... */
-    int64_t vocab, width, n_layers, n_heads, n_kv_heads, head_dim, mlp_width, max_positions;
-    int64_t position_limit; /* sequences cannot be longer (learned positions); 0: they can */
+    int64_t vocab, width /* of the output */, n_layers, n_heads, n_kv_heads, head_dim, mlp_width,
+        max_positions;
+    int64_t position_limit; /* sequences cannot be longer (learned positions; arch_position_limit);
+                               0: they can */
     int64_t n_params;       /* scalars, tied counted once */
     bool tied;
     int32_t bos_id, eos_id, pad_id; /* from config.json; -1 when absent */

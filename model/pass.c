@@ -86,10 +86,10 @@ static void flow_begin(Pass *p, Flow *f, const Role *role, const Rows *rows, con
     CHECK(!p->pending, "pass_backward is still owed");
     const BaseInfo *info = &role->base->info;
     rows_check(rows, info->vocab);
-    if (weight_exists(&role->base->stack.positions) && !dev_measuring(p->dev))
+    if (info->position_limit > 0 && !dev_measuring(p->dev))
         for (int64_t i = 0; i < rows->n_rows; i++)
-            CHECK(rows->positions[i] < info->max_positions, "position %d of %lld",
-                  rows->positions[i], (long long)info->max_positions);
+            CHECK(rows->positions[i] < info->position_limit, "position %d of %lld",
+                  rows->positions[i], (long long)info->position_limit);
     arena_release(&p->arena, 0);
     *f = (Flow){.dev = p->dev,
                 .arena = &p->arena,

@@ -5,123 +5,6 @@
 #include <math.h>
 #include <string.h>
 
-#define LLAMA_KEYS                                                                       \
-    {                                                                                    \
-        .vocab = "vocab_size", .width = "hidden_size", .mlp_width = "intermediate_size", \
-        .n_layers = "num_hidden_layers", .n_heads = "num_attention_heads",               \
-        .n_kv_heads = "num_key_value_heads", .head_dim = "head_dim",                     \
-        .max_positions = "max_position_embeddings", .act = "hidden_act",                 \
-        .norm_eps = "rms_norm_eps", .attn_dropout = "attention_dropout",                 \
-    }
-
-static const ArchSpec specs[] = {
-    {.family = FAMILY_LLAMA,
-     .architecture = "LlamaForCausalLM",
-     .classifier = "LlamaForSequenceClassification",
-     .model_type = "llama",
-     .norm = NORM_RMS,
-     .gated = true,
-     .position = POSITION_ROPE,
-     .keys = LLAMA_KEYS,
-     .defaults = {.vocab = 32000,
-                  .width = 4096,
-                  .mlp_width = 11008,
-                  .n_layers = 32,
-                  .n_heads = 32,
-                  .max_positions = 2048,
-                  .act = "silu",
-                  .norm_eps = 1e-6,
-                  .bos_id = 1,
-                  .eos_id = 2,
-                  .pad_id = -1},
-     .lora_targets = {"q_proj", "v_proj"}},
-    {.family = FAMILY_MISTRAL,
-     .architecture = "MistralForCausalLM",
-     .classifier = "MistralForSequenceClassification",
-     .model_type = "mistral",
-     .norm = NORM_RMS,
-     .gated = true,
-     .position = POSITION_ROPE,
-     .window = WINDOW_ALL,
-     .keys = LLAMA_KEYS,
-     .defaults = {.vocab = 32000,
-                  .width = 4096,
-                  .mlp_width = 14336,
-                  .n_layers = 32,
-                  .n_heads = 32,
-                  .n_kv_heads = 8,
-                  .max_positions = 131072,
-                  .window = 4096,
-                  .act = "silu",
-                  .norm_eps = 1e-6,
-                  .bos_id = 1,
-                  .eos_id = 2,
-                  .pad_id = -1},
-     .lora_targets = {"q_proj", "v_proj"}},
-    {.family = FAMILY_QWEN2,
-     .architecture = "Qwen2ForCausalLM",
-     .classifier = "Qwen2ForSequenceClassification",
-     .model_type = "qwen2",
-     .norm = NORM_RMS,
-     .gated = true,
-     .position = POSITION_ROPE,
-     .window = WINDOW_UPPER,
-     .qkv_bias = true,
-     .keys = LLAMA_KEYS,
-     .defaults = {.vocab = 151936,
-                  .width = 4096,
-                  .mlp_width = 22016,
-                  .n_layers = 32,
-                  .n_heads = 32,
-                  .n_kv_heads = 32,
-                  .max_positions = 32768,
-                  .window = 4096,
-                  .act = "silu",
-                  .norm_eps = 1e-6,
-                  .bos_id = -1,
-                  .eos_id = -1,
-                  .pad_id = -1},
-     .lora_targets = {"q_proj", "v_proj"}},
-    {.family = FAMILY_GPT2,
-     .architecture = "GPT2LMHeadModel",
-     .classifier = "GPT2ForSequenceClassification",
-     .model_type = "gpt2",
-     .norm = NORM_LAYER,
-     .norm_bias = true,
-     .position = POSITION_LEARNED,
-     .fused_qkv = true,
-     .conv1d = true,
-     .qkv_bias = true,
-     .out_bias = true,
-     .mlp_bias = true,
-     .scaled_residual_init = true,
-     .keys = {.vocab = "vocab_size",
-              .width = "n_embd",
-              .mlp_width = "n_inner",
-              .n_layers = "n_layer",
-              .n_heads = "n_head",
-              .max_positions = "n_positions",
-              .act = "activation_function",
-              .norm_eps = "layer_norm_epsilon",
-              .embed_dropout = "embd_pdrop",
-              .attn_dropout = "attn_pdrop",
-              .resid_dropout = "resid_pdrop"},
-     .defaults = {.vocab = 50257,
-                  .width = 768,
-                  .n_layers = 12,
-                  .n_heads = 12,
-                  .max_positions = 1024,
-                  .act = "gelu_new",
-                  .norm_eps = 1e-5,
-                  .dropout = 0.1,
-                  .tied = true,
-                  .bos_id = 50256,
-                  .eos_id = 50256,
-                  .pad_id = -1},
-     .lora_targets = {"c_attn"}},
-};
-#define N_SPECS (sizeof specs / sizeof *specs)
-
 /* ---- which family
  * -------------------------------------------------------------------------------- */
 
@@ -130,12 +13,13 @@ static Status find_spec(ArchConfig *c, const Json *config, const char *where) {
     const char *name = NULL, *type = NULL;
     if (json_is(json_at(names, 0), JSON_KIND_STRING)) name = json_str(json_at(names, 0), NULL);
     TRY(json_opt_str(&type, config, "model_type", where));
-    for (size_t i = 0; i < N_SPECS; i++) {
+    for (const ArchSpec *s = arch_specs; s->architecture; s++) {
         bool causal =
-            name ? str_equal(name, specs[i].architecture) : str_equal(type, specs[i].model_type);
-        bool classifier = name && str_equal(name, specs[i].classifier);
+            name ? str_equal(name, s->architecture) || (s->alias && str_equal(name, s->alias))
+                 : str_equal(type, s->model_type);
+        bool classifier = name && str_equal(name, s->classifier);
         if (!causal && !classifier) continue;
-        c->spec = &specs[i];
+        c->spec = s;
         c->classifier = classifier;
         return OK;
     }
@@ -145,8 +29,8 @@ static Status find_spec(ArchConfig *c, const Json *config, const char *where) {
                            "must name the model's family",
                            where);
     Str known = {0};
-    for (size_t i = 0; i < N_SPECS; i++)
-        str_printf(&known, "%s%s", i ? ", " : "", specs[i].architecture);
+    for (const ArchSpec *s = arch_specs; s->architecture; s++)
+        str_printf(&known, "%s%s", s > arch_specs ? ", " : "", s->architecture);
     Status st = status_fail(ERR_DATA, "%s: architecture `%s` is not known; known are %s", where,
                             name ? name : type, str_text(&known));
     str_free(&known);
@@ -156,9 +40,15 @@ static Status find_spec(ArchConfig *c, const Json *config, const char *where) {
 /* ---- sizes
  * --------------------------------------------------------------------------------------- */
 
+/* The spelling that config.json has, or the usual one. */
+static const char *spelled(const ArchKey key, const Json *config) {
+    return key[1] && !json_get(config, key[0]) && json_get(config, key[1]) ? key[1] : key[0];
+}
+
 /* A size between 1 and 2^31-1, so that products of two fit into int64. */
-static Status read_size(int64_t *out, int64_t missing, const Json *config, const char *key,
+static Status read_size(int64_t *out, int64_t missing, const Json *config, const ArchKey keys,
                         const char *where) {
+    const char *key = spelled(keys, config);
     *out = missing;
     if (!key) return OK;
     TRY(json_opt_int(out, config, key, where));
@@ -169,8 +59,9 @@ static Status read_size(int64_t *out, int64_t missing, const Json *config, const
     return OK;
 }
 
-static Status read_rate(double *out, double missing, const Json *config, const char *key,
+static Status read_rate(double *out, double missing, const Json *config, const ArchKey keys,
                         const char *where) {
+    const char *key = spelled(keys, config);
     *out = key ? missing : 0.0;
     if (!key) return OK;
     TRY(json_opt_num(out, config, key, where));
@@ -188,26 +79,25 @@ static Status read_sizes(ArchConfig *c, const Json *config, const char *where) {
     TRY(read_size(&c->n_layers, d->n_layers, config, k->n_layers, where));
     TRY(read_size(&c->n_heads, d->n_heads, config, k->n_heads, where));
     TRY(read_size(&c->n_kv_heads, d->n_kv_heads, config, k->n_kv_heads, where));
-    TRY(read_size(&c->head_dim, 0, config, k->head_dim, where));
+    TRY(read_size(&c->head_dim, d->head_dim, config, k->head_dim, where));
     TRY(read_size(&c->max_positions, d->max_positions, config, k->max_positions, where));
     if (!c->mlp_width) c->mlp_width = 4 * c->width;
     if (!c->n_kv_heads) c->n_kv_heads = c->n_heads;
     if (!c->head_dim) {
         if (c->width % c->n_heads)
             return status_fail(ERR_DATA, "%s: `%s` %lld is no multiple of `%s` %lld", where,
-                               k->width, (long long)c->width, k->n_heads, (long long)c->n_heads);
+                               k->width[0], (long long)c->width, k->n_heads[0],
+                               (long long)c->n_heads);
         c->head_dim = c->width / c->n_heads;
     }
     if (c->n_heads % c->n_kv_heads)
-        return status_fail(ERR_DATA, "%s: `%s` %lld is no multiple of `%s` %lld", where, k->n_heads,
-                           (long long)c->n_heads, k->n_kv_heads ? k->n_kv_heads : "n_kv_heads",
+        return status_fail(ERR_DATA, "%s: `%s` %lld is no multiple of `%s` %lld", where,
+                           k->n_heads[0], (long long)c->n_heads,
+                           k->n_kv_heads[0] ? k->n_kv_heads[0] : "n_kv_heads",
                            (long long)c->n_kv_heads);
     if (c->n_layers > ARCH_MAX_LAYERS)
         return status_fail(ERR_DATA, "%s: `%s` is %lld; at most %d layers are supported", where,
-                           k->n_layers, (long long)c->n_layers, ARCH_MAX_LAYERS);
-    if (c->spec->position == POSITION_ROPE && c->head_dim % 2)
-        return status_fail(ERR_DATA, "%s: a head is %lld wide; rotary positions need an even width",
-                           where, (long long)c->head_dim);
+                           k->n_layers[0], (long long)c->n_layers, ARCH_MAX_LAYERS);
     return OK;
 }
 
@@ -231,170 +121,222 @@ Status arch_act_by_name(ActKind *out, const char *name, const char *where) {
                        where, name);
 }
 
-/* ---- rotary positions
- * ---------------------------------------------------------------------------- */
-
-static Status rope_kind(RopeConfig *r, const Json *scaling, const char *where) {
-    const char *kind = NULL;
-    TRY(json_opt_str(&kind, scaling, "type", where)); /* the old spelling */
-    TRY(json_opt_str(&kind, scaling, "rope_type", where));
-    if (!kind || str_equal(kind, "default"))
-        r->kind = ROPE_DEFAULT;
-    else if (str_equal(kind, "linear"))
-        r->kind = ROPE_LINEAR;
-    else if (str_equal(kind, "llama3"))
-        r->kind = ROPE_LLAMA3;
-    else if (str_equal(kind, "yarn"))
-        r->kind = ROPE_YARN;
-    else
-        return status_fail(ERR_DATA,
-                           "%s: rope_type `%s` is not supported; supported are default, "
-                           "linear, llama3, yarn",
-                           where, kind);
-    return OK;
-}
-
-static Status read_rope(ArchConfig *c, const Json *config, const char *where) {
-    RopeConfig *r = &c->rope;
-    *r = (RopeConfig){.theta = 10000.0,
-                      .factor = 1.0,
-                      .low_freq = 1.0,
-                      .high_freq = 4.0,
-                      .beta_fast = 32.0,
-                      .beta_slow = 1.0,
-                      .truncate = true};
-    /* Version 5 keeps all in rope_parameters; rope_scaling, where it is not null, replaces it. */
-    Json *scaling = NULL;
-    TRY(json_opt(&scaling, config, "rope_parameters", JSON_KIND_OBJECT, where));
-    TRY(json_opt(&scaling, config, "rope_scaling", JSON_KIND_OBJECT, where));
-    TRY(json_opt_num(&r->theta, config, "rope_theta", where));
-    TRY(rope_kind(r, scaling, where));
-    r->original_positions = (double)c->max_positions;
-    if (scaling) {
-        TRY(json_opt_num(&r->theta, scaling, "rope_theta", where));
-        TRY(json_opt_num(&r->factor, scaling, "factor", where));
-        TRY(json_opt_num(&r->low_freq, scaling, "low_freq_factor", where));
-        TRY(json_opt_num(&r->high_freq, scaling, "high_freq_factor", where));
-        TRY(json_opt_num(&r->original_positions, scaling, "original_max_position_embeddings",
-                         where));
-        TRY(json_opt_num(&r->beta_fast, scaling, "beta_fast", where));
-        TRY(json_opt_num(&r->beta_slow, scaling, "beta_slow", where));
-        TRY(json_opt_num(&r->mscale, scaling, "mscale", where));
-        TRY(json_opt_num(&r->mscale_all, scaling, "mscale_all_dim", where));
-        TRY(json_opt_num(&r->attention_factor, scaling, "attention_factor", where));
-        TRY(json_opt_bool(&r->truncate, scaling, "truncate", where));
-        double partial = 1.0;
-        TRY(json_opt_num(&partial, scaling, "partial_rotary_factor", where));
-        if (partial != 1.0)
-            return status_fail(ERR_DATA, "%s: partial_rotary_factor %g is not supported for `%s`",
-                               where, partial, c->spec->model_type);
-    }
-    TRY(json_opt_num(&r->original_positions, config, "original_max_position_embeddings", where));
-    if (!(r->theta > 1.0) || !(r->factor > 0.0) || !(r->original_positions > 0.0))
-        return status_fail(ERR_DATA,
-                           "%s: rope_theta %g, factor %g: theta must be above 1 and the "
-                           "factor above 0",
-                           where, r->theta, r->factor);
-    if (r->kind == ROPE_LLAMA3 && !(r->high_freq > r->low_freq && r->low_freq > 0.0))
-        return status_fail(ERR_DATA, "%s: high_freq_factor %g must be above low_freq_factor %g",
-                           where, r->high_freq, r->low_freq);
-    return OK;
-}
-
-static double yarn_mscale(double scale, double mscale) {
-    return scale <= 1.0 ? 1.0 : 0.1 * mscale * log(scale) + 1.0;
-}
-
-/* Peng et al. 2023, as transformers has it: channels that turn fast keep their frequency, slow ones
- * are stretched, a linear ramp between. */
-static double yarn_frequencies(double *inv_freq, const RopeConfig *r, int64_t dim) {
-    const double pi = 3.14159265358979323846;
-    double turns[2] = {r->beta_fast, r->beta_slow}, bound[2];
-    for (int i = 0; i < 2; i++)
-        bound[i] = (double)dim * log(r->original_positions / (turns[i] * 2.0 * pi)) /
-                   (2.0 * log(r->theta));
-    double low = fmax(r->truncate ? floor(bound[0]) : bound[0], 0.0);
-    double high = fmin(r->truncate ? ceil(bound[1]) : bound[1], (double)(dim - 1));
-    if (low == high) high += 0.001;
-    for (int64_t i = 0; i < dim / 2; i++) {
-        double ramp = fmin(fmax(((double)i - low) / (high - low), 0.0), 1.0);
-        inv_freq[i] = inv_freq[i] / r->factor * ramp + inv_freq[i] * (1.0 - ramp);
-    }
-    if (r->attention_factor > 0.0) return r->attention_factor;
-    if (r->mscale > 0.0 && r->mscale_all > 0.0)
-        return yarn_mscale(r->factor, r->mscale) / yarn_mscale(r->factor, r->mscale_all);
-    return yarn_mscale(r->factor, 1.0);
-}
-
-/* Grattafiori et al. 2024: long waves are stretched, short ones kept, a blend between. */
-static void llama3_frequencies(double *inv_freq, const RopeConfig *r, int64_t dim) {
-    const double pi = 3.14159265358979323846;
-    double longest = r->original_positions / r->low_freq;
-    double shortest = r->original_positions / r->high_freq;
-    for (int64_t i = 0; i < dim / 2; i++) {
-        double wave = 2.0 * pi / inv_freq[i];
-        if (wave < shortest) continue;
-        double s = (r->original_positions / wave - r->low_freq) / (r->high_freq - r->low_freq);
-        double stretched = inv_freq[i] / r->factor;
-        inv_freq[i] = wave > longest ? stretched : (1.0 - s) * stretched + s * inv_freq[i];
-    }
-}
-
-double arch_rope_frequencies(double *inv_freq, const ArchConfig *config) {
-    const RopeConfig *r = &config->rope;
-    int64_t dim = config->head_dim;
-    for (int64_t i = 0; i < dim / 2; i++)
-        inv_freq[i] = pow(r->theta, -2.0 * (double)i / (double)dim);
-    if (r->kind == ROPE_YARN) return yarn_frequencies(inv_freq, r, dim);
-    if (r->kind == ROPE_LLAMA3) llama3_frequencies(inv_freq, r, dim);
-    if (r->kind == ROPE_LINEAR)
-        for (int64_t i = 0; i < dim / 2; i++) inv_freq[i] /= r->factor;
-    return 1.0;
-}
-
 /* ---- the rest
  * ------------------------------------------------------------------------------------ */
 
-/* `layer_types` of version 5 must say the same as a threshold: full layers below, sliding ones
- * above. */
+/* `layer_types` of version 5 names each layer's kind. */
 static Status read_layer_types(ArchConfig *c, const Json *config, const char *where) {
     Json *types = NULL;
     TRY(json_opt(&types, config, "layer_types", JSON_KIND_ARRAY, where));
-    if (!types || !c->window) return OK;
-    int64_t from = c->n_layers;
-    for (int64_t i = 0; i < json_len(types); i++) {
-        const Json *t = json_at(types, i);
-        bool slides =
-            json_is(t, JSON_KIND_STRING) && str_equal(json_str(t, NULL), "sliding_attention");
-        if (slides && from == c->n_layers) from = i;
-        if (!slides && from < i)
+    if (!types) return OK;
+    if (json_len(types) != c->n_layers)
+        return status_fail(ERR_DATA, "%s: layer_types has %lld entries for %lld layers", where,
+                           (long long)json_len(types), (long long)c->n_layers);
+    for (int64_t l = 0; l < c->n_layers; l++) {
+        const Json *t = json_at(types, l);
+        const char *kind = json_is(t, JSON_KIND_STRING) ? json_str(t, NULL) : "";
+        c->slides[l] = str_equal(kind, "sliding_attention");
+        if (!c->slides[l] && !str_equal(kind, "full_attention"))
             return status_fail(ERR_DATA,
-                               "%s: layer_types: layer %lld is not sliding above one that "
-                               "is; this order is not supported",
-                               where, (long long)i);
+                               "%s: layer_types[%lld] is `%s`; known are full_attention, "
+                               "sliding_attention",
+                               where, (long long)l, kind);
     }
-    c->window_from = from;
     return OK;
 }
 
 static Status read_window(ArchConfig *c, const Json *config, const char *where) {
-    c->window_from = 0;
-    if (c->spec->window == WINDOW_NONE) return OK;
-    bool used = c->spec->window == WINDOW_ALL;
+    WindowRule rule = c->spec->window;
+    if (rule == WINDOW_NONE) return OK;
+    bool used = rule != WINDOW_UPPER;
     TRY(json_opt_bool(&used, config, "use_sliding_window", where));
     if (!used) return OK;
     const Json *w = json_get(config, "sliding_window");
     if (json_is(w, JSON_KIND_NULL)) return OK;
     c->window = c->spec->defaults.window;
     TRY(json_opt_int(&c->window, config, "sliding_window", where));
+    if (!w && c->window == 0) return OK;
     if (c->window < 1)
         return status_fail(ERR_DATA, "%s: `sliding_window` is %lld; it must be at least 1 or null",
                            where, (long long)c->window);
-    if (c->spec->window == WINDOW_UPPER) {
-        c->window_from = 28;
-        TRY(json_opt_int(&c->window_from, config, "max_window_layers", where));
-    }
+    int64_t from = 28;
+    if (rule == WINDOW_UPPER) TRY(json_opt_int(&from, config, "max_window_layers", where));
+    for (int64_t l = 0; l < c->n_layers; l++)
+        c->slides[l] = rule == WINDOW_ALL || (rule == WINDOW_UPPER && l >= from) ||
+                       (rule == WINDOW_EVEN && l % 2 == 0);
     return read_layer_types(c, config, where);
+}
+
+/* An option that is not supported must have its usual value. */
+static Status must_be(bool usual, const Json *config, const char *key, const char *where) {
+    bool value = usual;
+    TRY(json_opt_bool(&value, config, key, where));
+    if (value == usual) return OK;
+    return status_fail(ERR_DATA, "%s: `%s` %s is not supported", where, key,
+                       value ? "true" : "false");
+}
+
+static Status must_be_missing(const Json *config, const char *key, const char *where) {
+    const Json *j = json_get(config, key);
+    if (!j || json_is(j, JSON_KIND_NULL)) return OK;
+    return status_fail(ERR_DATA, "%s: `%s` is not supported; it must be null", where, key);
+}
+
+/* One key for a block whose branches stand one after the other or side by side. */
+static Status read_parallel(ArchConfig *c, const Json *config, const char *key, const char *where) {
+    bool parallel = c->wiring == BLOCK_PARALLEL;
+    TRY(json_opt_bool(&parallel, config, key, where));
+    c->wiring = parallel ? BLOCK_PARALLEL : BLOCK_SEQUENTIAL;
+    c->one_norm = parallel && c->spec->one_norm;
+    return OK;
+}
+
+static Status read_llama(ArchConfig *c, const Json *config, const char *where) {
+    TRY(json_opt_bool(&c->qkv_bias, config, "attention_bias", where));
+    c->out_bias = c->qkv_bias;
+    return json_opt_bool(&c->mlp_bias, config, "mlp_bias", where);
+}
+
+static Status read_gemma(ArchConfig *c, const Json *config, const char *where) {
+    TRY(json_opt_bool(&c->qkv_bias, config, "attention_bias", where));
+    c->out_bias = c->qkv_bias;
+    TRY(must_be(false, config, "use_bidirectional_attention", where));
+    if (c->spec->family == FAMILY_GEMMA) {
+        /* The first files say `gelu` and mean its tanh form; later ones say it in another key. */
+        const char *act = NULL;
+        TRY(json_opt_str(&act, config, "hidden_activation", where));
+        if (act) return arch_act_by_name(&c->act, act, where);
+        if (c->act == ACT_GELU) c->act = ACT_GELU_TANH;
+        return OK;
+    }
+    double scalar = 256.0;
+    TRY(json_opt_num(&scalar, config, "query_pre_attn_scalar", where));
+    if (!(scalar > 0.0))
+        return status_fail(ERR_DATA, "%s: `query_pre_attn_scalar` is %g; it must be above 0", where,
+                           scalar);
+    c->score_scale = 1.0 / sqrt(scalar);
+    const Json *cap = json_get(config, "attn_logit_softcapping");
+    c->attn_cap = json_is(cap, JSON_KIND_NULL) ? 0.0 : 50.0;
+    TRY(json_opt_num(&c->attn_cap, config, "attn_logit_softcapping", where));
+    cap = json_get(config, "final_logit_softcapping");
+    c->logit_cap = json_is(cap, JSON_KIND_NULL) ? 0.0 : 30.0;
+    TRY(json_opt_num(&c->logit_cap, config, "final_logit_softcapping", where));
+    if (!(c->attn_cap >= 0.0 && c->logit_cap >= 0.0))
+        return status_fail(ERR_DATA, "%s: a soft cap is below 0", where);
+    return OK;
+}
+
+static Status read_opt(ArchConfig *c, const Json *config, const char *where) {
+    bool before = true, without = false;
+    TRY(json_opt_bool(&before, config, "do_layer_norm_before", where));
+    TRY(json_opt_bool(&without, config, "_remove_final_layer_norm", where));
+    TRY(must_be(true, config, "enable_bias", where));
+    TRY(must_be(true, config, "layer_norm_elementwise_affine", where));
+    c->wiring = before ? BLOCK_SEQUENTIAL : BLOCK_POST_NORM;
+    c->final_norm = before && !without;
+    return read_size(&c->embed_width, c->width, config, (ArchKey){"word_embed_proj_dim"}, where);
+}
+
+static Status read_mpt(ArchConfig *c, const Json *config, const char *where) {
+    int64_t ratio = 4;
+    double fraction = 1.0;
+    TRY(must_be(true, config, "no_bias", where));
+    TRY(must_be_missing(config, "logit_scale", where));
+    TRY(json_opt_int(&ratio, config, "expansion_ratio", where));
+    TRY(json_opt_num(&fraction, config, "embedding_fraction", where));
+    if (ratio != 4 || fraction != 1.0)
+        return status_fail(ERR_DATA,
+                           "%s: `expansion_ratio` %lld, `embedding_fraction` %g: only 4 and 1 are "
+                           "supported",
+                           where, (long long)ratio, fraction);
+    Json *attn = NULL;
+    TRY(json_opt(&attn, config, "attn_config", JSON_KIND_OBJECT, where));
+    if (!attn) return OK;
+    const char *type = "multihead_attention";
+    TRY(json_opt_str(&type, attn, "attn_type", where));
+    if (!str_equal(type, "multihead_attention"))
+        return status_fail(ERR_DATA, "%s: `attn_type` `%s` is not supported", where, type);
+    TRY(must_be(true, attn, "alibi", where));
+    TRY(must_be(false, attn, "prefix_lm", where));
+    TRY(must_be(false, attn, "qk_ln", where));
+    TRY(json_opt_num(&c->alibi_max, attn, "alibi_bias_max", where));
+    TRY(json_opt_num(&c->clip_qkv, attn, "clip_qkv", where));
+    TRY(json_opt_num(&c->score_scale, attn, "softmax_scale", where));
+    TRY(read_rate(&c->attn_dropout, 0.0, attn, (ArchKey){"attn_pdrop"}, where));
+    c->attn_resid_dropout = c->mlp_resid_dropout = c->attn_dropout;
+    if (!(c->clip_qkv >= 0.0 && c->score_scale > 0.0 && c->alibi_max > 0.0))
+        return status_fail(ERR_DATA,
+                           "%s: attn_config: clip_qkv, softmax_scale and alibi_bias_max must be "
+                           "above 0",
+                           where);
+    return OK;
+}
+
+static Status read_falcon(ArchConfig *c, const Json *config, const char *where) {
+    bool modern = false, multi_query = true, alibi = false, bias = false;
+    TRY(json_opt_bool(&modern, config, "new_decoder_architecture", where));
+    TRY(json_opt_bool(&multi_query, config, "multi_query", where));
+    TRY(json_opt_bool(&alibi, config, "alibi", where));
+    TRY(json_opt_bool(&bias, config, "bias", where));
+    TRY(read_parallel(c, config, "parallel_attn", where));
+    c->qkv_bias = c->out_bias = c->mlp_bias = bias;
+    if (modern) {
+        int64_t norms = 2;
+        TRY(json_opt_int(&norms, config, "num_ln_in_parallel_attn", where));
+        TRY(must_be(true, config, "parallel_attn", where));
+        c->one_norm = norms == 1;
+    } else {
+        c->n_kv_heads = multi_query ? 1 : c->n_heads;
+    }
+    c->qkv = modern || !multi_query ? QKV_GROUPS : QKV_BLOCKS;
+    c->position = alibi ? POSITION_ALIBI : POSITION_ROPE;
+    c->alibi_scaled = alibi;
+    if (c->wiring == BLOCK_SEQUENTIAL) c->attn_resid_dropout = c->attn_dropout;
+    if (!alibi) c->attn_dropout = 0.0; /* rotary heads have none */
+    return OK;
+}
+
+/* What a family has beyond the common keys. */
+static Status read_family(ArchConfig *c, const Json *config, const char *where) {
+    bool scaled = true;
+    switch (c->spec->family) {
+    case FAMILY_LLAMA:
+        return read_llama(c, config, where);
+    case FAMILY_QWEN3:
+        TRY(json_opt_bool(&c->qkv_bias, config, "attention_bias", where));
+        c->out_bias = c->qkv_bias;
+        return OK;
+    case FAMILY_GEMMA:
+    case FAMILY_GEMMA2:
+        return read_gemma(c, config, where);
+    case FAMILY_PHI:
+        return json_opt_bool(&c->qk_norm, config, "qk_layernorm", where);
+    case FAMILY_STABLELM:
+        TRY(json_opt_bool(&c->qkv_bias, config, "use_qkv_bias", where));
+        TRY(must_be(false, config, "qk_layernorm", where));
+        return read_parallel(c, config, "use_parallel_residual", where);
+    case FAMILY_GPT2:
+        TRY(json_opt_bool(&scaled, config, "scale_attn_weights", where));
+        if (!scaled) c->score_scale = 1.0;
+        return json_opt_bool(&c->scale_by_layer, config, "scale_attn_by_inverse_layer_idx", where);
+    case FAMILY_NEOX:
+        TRY(json_opt_bool(&c->qkv_bias, config, "attention_bias", where));
+        c->out_bias = c->qkv_bias;
+        return read_parallel(c, config, "use_parallel_residual", where);
+    case FAMILY_OPT:
+        return read_opt(c, config, where);
+    case FAMILY_MPT:
+        return read_mpt(c, config, where);
+    case FAMILY_FALCON:
+        return read_falcon(c, config, where);
+    case FAMILY_BLOOM:
+        return must_be(false, config, "apply_residual_connection_post_layernorm", where);
+    case FAMILY_MISTRAL:
+    case FAMILY_QWEN2:
+    case FAMILY_PHI3:
+        return OK;
+    }
+    return OK;
 }
 
 /* A token id, or the first of a list of them (Llama 3 has several ends). */
@@ -419,29 +361,32 @@ static Status read_options(ArchConfig *c, const Json *config, const char *where)
     c->tied = s->defaults.tied;
     TRY(json_opt_bool(&c->tied, config, "tie_word_embeddings", where));
     c->norm_eps = s->defaults.norm_eps;
-    TRY(json_opt_num(&c->norm_eps, config, s->keys.norm_eps, where));
+    if (s->keys.norm_eps[0]) TRY(json_opt_num(&c->norm_eps, config, s->keys.norm_eps[0], where));
     c->initializer_range = 0.02;
-    TRY(json_opt_num(&c->initializer_range, config, "initializer_range", where));
+    TRY(json_opt_num(&c->initializer_range, config, s->keys.initializer_range[0], where));
     const char *act = s->defaults.act;
-    TRY(json_opt_str(&act, config, s->keys.act, where));
+    if (s->keys.act[0]) TRY(json_opt_str(&act, config, s->keys.act[0], where));
     TRY(arch_act_by_name(&c->act, act, where));
-    TRY(read_rate(&c->embed_dropout, s->defaults.dropout, config, s->keys.embed_dropout, where));
-    TRY(read_rate(&c->attn_dropout, s->defaults.dropout, config, s->keys.attn_dropout, where));
-    TRY(read_rate(&c->resid_dropout, s->defaults.dropout, config, s->keys.resid_dropout, where));
+    const ArchKeys *k = &s->keys;
+    double rate = s->defaults.dropout;
+    TRY(read_rate(&c->embed_dropout, rate, config, k->embed_dropout, where));
+    TRY(read_rate(&c->attn_dropout, s->defaults.attn_dropout, config, k->attn_dropout, where));
+    TRY(read_rate(&c->attn_resid_dropout, rate, config, k->attn_resid_dropout, where));
+    TRY(read_rate(&c->mlp_resid_dropout, rate, config, k->mlp_resid_dropout, where));
+    c->wiring = s->wiring;
+    c->one_norm = s->one_norm && s->wiring == BLOCK_PARALLEL;
+    c->qk_norm = s->qk_norm;
+    c->final_norm = true;
+    c->embed_width = c->width;
+    c->qkv = s->qkv;
+    c->position = s->position;
+    c->alibi_max = 8.0;
+    c->score_scale = 1.0 / sqrt((double)c->head_dim);
     c->qkv_bias = s->qkv_bias;
     c->out_bias = s->out_bias;
     c->mlp_bias = s->mlp_bias;
-    if (s->family == FAMILY_LLAMA) {
-        TRY(json_opt_bool(&c->qkv_bias, config, "attention_bias", where));
-        c->out_bias = c->qkv_bias;
-        TRY(json_opt_bool(&c->mlp_bias, config, "mlp_bias", where));
-    }
-    if (s->family == FAMILY_GPT2) {
-        bool scaled = true;
-        TRY(json_opt_bool(&scaled, config, "scale_attn_weights", where));
-        TRY(json_opt_bool(&c->scale_by_layer, config, "scale_attn_by_inverse_layer_idx", where));
-        c->unscaled = !scaled;
-    }
+    c->head_bias = s->head_bias;
+    TRY(read_family(c, config, where));
     TRY(read_token(&c->bos_id, s->defaults.bos_id, config, "bos_token_id", where));
     TRY(read_token(&c->eos_id, s->defaults.eos_id, config, "eos_token_id", where));
     return read_token(&c->pad_id, s->defaults.pad_id, config, "pad_token_id", where);
@@ -460,6 +405,6 @@ Status arch_config_read(ArchConfig *out, const Json *config, const char *where) 
     TRY(read_sizes(out, config, where));
     TRY(read_options(out, config, where));
     TRY(read_window(out, config, where));
-    if (out->spec->position == POSITION_ROPE) TRY(read_rope(out, config, where));
+    if (out->position == POSITION_ROPE) TRY(arch_rope_read(out, config, where));
     return OK;
 }

@@ -43,21 +43,50 @@ static void add_noise(const Flow *f, Tensor x, const StackNoise *noise) {
     arena_release(f->arena, mark);
 }
 
-static void embed_fwd(const Flow *f, const Stack *m, Tensor x, const StackNoise *noise) {
-    op_embed_fwd(f->dev, x, m->embed.value, f->rows.ids, 1.0, false);
-    if (noise) add_noise(f, x, noise);
+static bool projects(const Linear *m) {
+    return m->outputs > 0;
+}
+
+/* The table's rows from position 0 on; none stays none. */
+static Tensor position_rows(const Stack *m, Tensor t) {
+    if (tensor_is_none(t)) return t;
+    return tensor_rows(t, m->position_offset, t.shape[0] - m->position_offset);
+}
+
+static void embed_fwd(const Flow *f, const Stack *m, Tensor x, const StackNoise *noise,
+                      StackSaved *s) {
+    bool narrow = projects(&m->project_in), norm = weight_exists(&m->embed_norm.w);
+    Tensor y = norm ? arena_like(f->arena, x) : x;
+    Tensor e = narrow ? flow_rows_by(f, m->project_in.inputs) : y;
+    op_embed_fwd(f->dev, e, m->embed.value, f->rows.ids, m->embed_scale, false);
+    if (noise) add_noise(f, e, noise);
+    if (narrow) linear_fwd(f, &m->project_in, &y, e, false, &s->project_in);
     if (weight_exists(&m->positions))
-        op_embed_fwd(f->dev, x, m->positions.value, f->rows.positions, 1.0, true);
+        op_embed_fwd(f->dev, y, position_rows(m, m->positions.value), f->rows.positions, 1.0, true);
+    if (norm) norm_fwd(f, &m->embed_norm, x, y, &s->embed_norm);
     DropoutKey key = flow_dropout(f, m->embed_dropout, slot_of(m->n_layers, SLOT_EMBED_DROPOUT));
     if (key.p > 0.0) op_dropout(f->dev, x, x, f->rows.row_seq, f->rows.positions, key);
 }
 
-static void embed_bwd(const Flow *f, const Stack *m, Tensor dx) {
+static void embed_bwd(const Flow *f, const Stack *m, Tensor dx, const StackSaved *s) {
     DropoutKey key = flow_dropout(f, m->embed_dropout, slot_of(m->n_layers, SLOT_EMBED_DROPOUT));
     if (key.p > 0.0) op_dropout(f->dev, dx, dx, f->rows.row_seq, f->rows.positions, key);
-    if (weight_trains(&m->embed)) op_embed_bwd(f->dev, m->embed.grad, dx, f->rows.ids, 1.0);
+    if (weight_exists(&m->embed_norm.w)) {
+        Tensor dy = arena_like(f->arena, dx);
+        op_fill(f->dev, dy, 0.0);
+        norm_bwd(f, &m->embed_norm, dy, dx, &s->embed_norm);
+        dx = dy;
+    }
     if (weight_trains(&m->positions))
-        op_embed_bwd(f->dev, m->positions.grad, dx, f->rows.positions, 1.0);
+        op_embed_bwd(f->dev, position_rows(m, m->positions.grad), dx, f->rows.positions, 1.0);
+    if (projects(&m->project_in)) {
+        Tensor de = flow_rows_by(f, m->project_in.inputs);
+        op_fill(f->dev, de, 0.0);
+        linear_bwd(f, &m->project_in, de, &dx, &s->project_in);
+        dx = de;
+    }
+    if (weight_trains(&m->embed))
+        op_embed_bwd(f->dev, m->embed.grad, dx, f->rows.ids, m->embed_scale);
 }
 
 /* ---- blocks
@@ -90,15 +119,23 @@ static Tensor blocks_fwd(const Flow *f, const Stack *m, Tensor x) {
 }
 
 void stack_fwd(const Flow *f, const Stack *m, Tensor h, const StackNoise *noise, StackSaved *s) {
-    Tensor x = arena_like(f->arena, h);
-    embed_fwd(f, m, x, noise);
+    StackSaved unused;
+    StackSaved *ends = s ? s : &unused;
+    bool narrow = projects(&m->project_out);
+    Tensor x = flow_rows_by(f, m->width), out = narrow ? flow_rows_by(f, m->width) : h;
+    embed_fwd(f, m, x, noise, ends);
     x = f->save ? blocks_fwd_saving(f, m, x, s) : blocks_fwd(f, m, x);
-    NormSaved unused;
-    norm_fwd(f, &m->final_norm, h, x, f->save ? &s->final_norm : &unused);
+    if (weight_exists(&m->final_norm.w))
+        norm_fwd(f, &m->final_norm, out, x, &ends->final_norm);
+    else
+        op_copy(f->dev, out, x);
+    if (narrow) linear_fwd(f, &m->project_out, &h, out, false, &ends->project_out);
 }
 
-static bool embed_trains(const Stack *m) {
-    return weight_trains(&m->embed) || weight_trains(&m->positions);
+static bool embed_trains(const Flow *f, const Stack *m) {
+    return weight_trains(&m->embed) || weight_trains(&m->positions) ||
+           norm_trains(&m->embed_norm) ||
+           (projects(&m->project_in) && linear_trains(f, &m->project_in));
 }
 
 /* The lowest layer in which something trains; n_layers when none does. */
@@ -122,18 +159,29 @@ static void one_block_bwd(const Flow *f, const Stack *m, int64_t l, Tensor d, co
 }
 
 void stack_bwd(const Flow *f, const Stack *m, Tensor dh, const StackSaved *s) {
-    bool to_embed = embed_trains(m);
+    bool to_embed = embed_trains(f, m);
     int64_t lowest = to_embed ? 0 : lowest_block(f, m);
     size_t mark = arena_mark(f->arena);
-    Tensor d = arena_like(f->arena, dh);
-    op_fill(f->dev, d, 0.0);
-    norm_bwd(f, &m->final_norm, d, dh, &s->final_norm);
+    if (projects(&m->project_out)) {
+        Tensor dout = flow_rows_by(f, m->width);
+        op_fill(f->dev, dout, 0.0);
+        linear_bwd(f, &m->project_out, dout, &dh, &s->project_out);
+        dh = dout;
+    }
+    Tensor d = dh;
+    if (weight_exists(&m->final_norm.w)) {
+        d = arena_like(f->arena, dh);
+        op_fill(f->dev, d, 0.0);
+        norm_bwd(f, &m->final_norm, d, dh, &s->final_norm);
+    }
     for (int64_t l = m->n_layers - 1; l >= lowest; l--)
         one_block_bwd(f, m, l, d, s, l > lowest || to_embed);
-    if (to_embed) embed_bwd(f, m, d);
+    if (to_embed) embed_bwd(f, m, d, s);
     arena_release(f->arena, mark);
 }
 
 bool stack_trains(const Flow *f, const Stack *m) {
-    return embed_trains(m) || norm_trains(&m->final_norm) || lowest_block(f, m) < m->n_layers;
+    return embed_trains(f, m) || norm_trains(&m->final_norm) ||
+           (projects(&m->project_out) && linear_trains(f, &m->project_out)) ||
+           lowest_block(f, m) < m->n_layers;
 }

@@ -10,18 +10,24 @@
 
 typedef struct Stack {
     int64_t n_layers, width;
-    Weight embed;     /* [V,C] */
-    Weight positions; /* [P,C], or none */
+    Weight embed;       /* [V,E]; E is C unless projected */
+    double embed_scale; /* what it is multiplied by */
+    Norm embed_norm;    /* of the embedded rows; without a weight: none */
+    Linear project_in;  /* [C,E]; no outputs: none */
+    Linear project_out; /* [E,C], behind the final norm; no outputs: none */
+    Weight positions;   /* [offset + P,C], or none */
+    int64_t position_offset;
     double embed_dropout;
-    Block *blocks; /* [n_layers] */
-    Norm final_norm;
+    Block *blocks;   /* [n_layers] */
+    Norm final_norm; /* without a weight: none */
 } Stack;
 
 typedef struct StackSaved {
     BlockSaved *blocks; /* [n_layers], the pass's; used without recompute */
     Tensor
         *inputs; /* [n_layers + 1] [N,C]: input of each block, then of the final norm; the pass's */
-    NormSaved final_norm;
+    NormSaved embed_norm, final_norm;
+    LinearSaved project_in, project_out;
     Recompute recompute;
 } StackSaved;
 
@@ -34,9 +40,9 @@ typedef struct StackNoise {
 } StackNoise;
 #define STACK_NOISE_SIZE 16384
 
-/* h[N,C]: the normed output. noise may be NULL. */
+/* h[N,E]: the output. noise may be NULL. */
 void stack_fwd(const Flow *f, const Stack *m, Tensor h, const StackNoise *noise, StackSaved *s);
-/* dh[N,C] is used up. */
+/* dh[N,E] is used up. */
 void stack_bwd(const Flow *f, const Stack *m, Tensor dh, const StackSaved *s);
 /* Does anything in it train, so that dh is wanted? */
 bool stack_trains(const Flow *f, const Stack *m);

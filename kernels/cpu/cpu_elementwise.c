@@ -50,3 +50,24 @@ void CPU_NAME(scale)(Dev *dev, Tensor y, double alpha) {
     for (int64_t first = 0; first < n; first += CHUNK)
         for (int64_t i = first; i < chunk_end(first, n); i++) to[i] *= a;
 }
+
+void CPU_NAME(clamp)(Dev *dev, Tensor y, double limit) {
+    int64_t n = tensor_numel(y);
+    float *to = y.data, most = (float)limit;
+    int threads = cpu_threads(dev, n);
+#pragma omp parallel for schedule(static) num_threads(threads) if (threads > 1)
+    for (int64_t first = 0; first < n; first += CHUNK)
+        for (int64_t i = first; i < chunk_end(first, n); i++)
+            to[i] = to[i] > most ? most : to[i] < -most ? -most : to[i];
+}
+
+void CPU_NAME(clamp_bwd)(Dev *dev, Tensor dy, Tensor y, double limit) {
+    int64_t n = tensor_numel(dy);
+    float *to = dy.data, most = (float)limit;
+    const float *at = y.data;
+    int threads = cpu_threads(dev, n);
+#pragma omp parallel for schedule(static) num_threads(threads) if (threads > 1)
+    for (int64_t first = 0; first < n; first += CHUNK)
+        for (int64_t i = first; i < chunk_end(first, n); i++)
+            to[i] = at[i] >= most || at[i] <= -most ? 0.0F : to[i];
+}

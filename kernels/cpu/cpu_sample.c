@@ -229,7 +229,8 @@ void CPU_NAME(sample)(Dev *dev, Tensor token, Tensor logp, Tensor logits, Sample
         const float *logit = (const float *)logits.data + r * vocab;
         float *weights = cpu_scratch(dev, omp_get_thread_num()), *list = weights + MAX_VOCAB;
         double temperature = args.temperature[r];
-        Temper t = temper_of((LogpArgs){.inv_temperature = temperature > 0 ? 1 / temperature : 1});
+        Temper t = temper_of((LogpArgs){.inv_temperature = temperature > 0 ? 1 / temperature : 1,
+                                        .soft_cap = args.soft_cap});
         int64_t chosen;
         float lse = 0;
         if (temperature > 0) {

@@ -20,6 +20,18 @@ void REF(scale)(Dev *dev, Tensor y, double alpha) {
     for (int64_t i = 0; i < tensor_numel(y); i++) reals(y)[i] *= (real)alpha;
 }
 
+void REF(clamp)(Dev *dev, Tensor y, double limit) {
+    (void)dev;
+    for (int64_t i = 0; i < tensor_numel(y); i++)
+        reals(y)[i] = fmin(fmax(reals(y)[i], -(real)limit), (real)limit);
+}
+
+void REF(clamp_bwd)(Dev *dev, Tensor dy, Tensor y, double limit) {
+    (void)dev;
+    for (int64_t i = 0; i < tensor_numel(dy); i++)
+        if (fabs(reals(y)[i]) >= (real)limit) reals(dy)[i] = 0;
+}
+
 void REF(embed_fwd)(Dev *dev, Tensor y, Tensor table, Tensor ids, double scale, bool accumulate) {
     (void)dev;
     int64_t width = table.shape[1];

@@ -130,7 +130,7 @@ static int64_t sample_row(const real *logits, int64_t vocab, const SampleArgs *a
                           real *weights, Choice *sorted) {
     int64_t best = first_max(logits, vocab);
     if (args->temperature[r] <= 0) return best;
-    LogpArgs temper = {.inv_temperature = 1 / args->temperature[r]};
+    LogpArgs temper = {.inv_temperature = 1 / args->temperature[r], .soft_cap = args->soft_cap};
     real max = tempered(logits[best], &temper);
     for (int64_t v = 0; v < vocab; v++) weights[v] = exp(tempered(logits[v], &temper) - max);
     if (args->top_k[r] > 0 || args->top_p[r] < 1)
@@ -149,7 +149,8 @@ void REF(sample)(Dev *dev, Tensor token, Tensor logp, Tensor logits, SampleArgs 
         ((int32_t *)token.data)[r] = (int32_t)chosen;
         if (tensor_is_none(logp)) continue;
         double temperature = args.temperature[r];
-        LogpArgs full = {.inv_temperature = temperature > 0 ? 1 / temperature : 1};
+        LogpArgs full = {.inv_temperature = temperature > 0 ? 1 / temperature : 1,
+                         .soft_cap = args.soft_cap};
         reals(logp)[r] = tempered(logit[chosen], &full) - log_sum_exp(logit, vocab, &full);
     }
     mem_free(sorted);

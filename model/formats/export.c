@@ -14,18 +14,48 @@
 /* ---- config.json
  * --------------------------------------------------------------------------------- */
 
-static void set_rope(Json *config, const RopeConfig *r) {
-    static const char *const kinds[] = {"default", "linear", "llama3", "yarn"};
+/* Version 4 refuses a longrope with more keys than these. */
+static Json *longrope_of_version_4(const Json *parameters) {
+    static const char *const keys[] = {"short_factor", "long_factor", "attention_factor"};
+    Json *j = json_new_object();
+    json_set(j, "type", json_new_str("longrope"));
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
+        const Json *value = json_get(parameters, keys[i]);
+        if (value && !json_is(value, JSON_KIND_NULL)) json_set(j, keys[i], json_clone(value));
+    }
+    return j;
+}
+
+/* What of the partial turn the readers of version 4 look for. */
+static void set_partial(Json *config, Json *parameters, const ArchConfig *c) {
+    if (c->spec->defaults.partial_rotary == 0.0) return;
+    json_set(parameters, "partial_rotary_factor", json_new_num(c->rope.partial));
+    json_set(config, "partial_rotary_factor", json_new_num(c->rope.partial));
+    if (c->spec->family != FAMILY_NEOX) return;
+    json_set(config, "rotary_pct", json_new_num(c->rope.partial));
+    json_set(config, "rotary_emb_base", json_new_num(c->rope.theta));
+}
+
+static void set_rope(Json *config, const ArchConfig *c) {
+    const RopeConfig *r = &c->rope;
     /* Version 5 keeps everything in rope_parameters, version 4 in rope_theta and rope_scaling. */
     Json *both = json_get(config, "rope_scaling");
     if (!json_is(both, JSON_KIND_OBJECT)) both = json_get(config, "rope_parameters");
     Json *parameters = json_is(both, JSON_KIND_OBJECT) ? json_clone(both) : json_new_object();
     json_del(parameters, "type");
-    json_set(parameters, "rope_type", json_new_str(kinds[r->kind]));
+    json_set(parameters, "rope_type", json_new_str(arch_rope_name(r->kind)));
     Json *scaling = json_clone(parameters);
     json_del(scaling, "rope_theta");
+    json_del(scaling, "partial_rotary_factor");
     json_set(parameters, "rope_theta", json_new_num(r->theta));
     json_set(config, "rope_theta", json_new_num(r->theta));
+    set_partial(config, parameters, c);
+    if (r->kind == ROPE_LONGROPE) {
+        json_free(scaling);
+        scaling = longrope_of_version_4(parameters);
+        json_set(config, "original_max_position_embeddings",
+                 json_new_int((int64_t)r->original_positions));
+    }
     if (r->kind == ROPE_DEFAULT) {
         json_free(scaling);
         scaling = json_new_null();
@@ -56,7 +86,7 @@ static Json *make_config(const Base *b, bool classifier, DType dtype) {
     json_set(config, "dtype", json_new_str(dtype_name(dtype)));
     json_set(config, "torch_dtype", json_new_str(dtype_name(dtype)));
     json_set(config, "tie_word_embeddings", json_new_bool(c->tied));
-    if (c->spec->position == POSITION_ROPE) set_rope(config, &c->rope);
+    if (c->position == POSITION_ROPE) set_rope(config, c);
     if (classifier) set_classifier(config, b);
     return config;
 }
@@ -170,7 +200,7 @@ static Status write_weights(const Role *role, bool classifier, DType dtype, cons
     e.refs = mem_zalloc((size_t)b->n_refs + 1, sizeof *e.refs);
     for (int i = 0; i < b->n_refs; i++) {
         const WeightRef *r = &b->refs[i];
-        if (classifier && r->kind == WEIGHT_HEAD) continue;
+        if (classifier && (r->weight == &b->head || r->weight == &b->head_bias)) continue;
         add_item(&e, r->name, r->rank, r->transposed ? r->cols : r->rows,
                  r->transposed ? r->rows : r->cols, r);
     }

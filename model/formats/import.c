@@ -13,8 +13,9 @@
 typedef struct WeightNames {
     const char *trunk;  /* before all but the head */
     const char *layers; /* "layers": then ".<n>." */
-    const char *embed, *positions, *final_norm;
-    const char *norm1, *norm2; /* inside a layer, from here on */
+    const char *embed, *embed_norm, *positions, *final_norm, *head, *project_in, *project_out;
+    /* Inside a layer, from here on: */
+    const char *norm[BLOCK_BRANCHES], *post[BLOCK_BRANCHES], *head_norm[2];
     const char *in[3], *out, *gate, *up, *down;
 } WeightNames;
 
@@ -23,12 +24,54 @@ static const WeightNames llama_names = {
     .layers = "layers",
     .embed = "embed_tokens",
     .final_norm = "norm",
-    .norm1 = "input_layernorm",
-    .norm2 = "post_attention_layernorm",
+    .head = "lm_head",
+    .norm = {"input_layernorm", "post_attention_layernorm"},
+    .head_norm = {"self_attn.q_norm", "self_attn.k_norm"},
     .in = {"self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"},
     .out = "self_attn.o_proj",
     .gate = "mlp.gate_proj",
     .up = "mlp.up_proj",
+    .down = "mlp.down_proj",
+};
+static const WeightNames gemma2_names = {
+    .trunk = "model.",
+    .layers = "layers",
+    .embed = "embed_tokens",
+    .final_norm = "norm",
+    .head = "lm_head",
+    .norm = {"input_layernorm", "pre_feedforward_layernorm"},
+    .head_norm = {"self_attn.q_norm", "self_attn.k_norm"},
+    .post = {"post_attention_layernorm", "post_feedforward_layernorm"},
+    .in = {"self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"},
+    .out = "self_attn.o_proj",
+    .gate = "mlp.gate_proj",
+    .up = "mlp.up_proj",
+    .down = "mlp.down_proj",
+};
+static const WeightNames phi_names = {
+    .trunk = "model.",
+    .layers = "layers",
+    .embed = "embed_tokens",
+    .final_norm = "final_layernorm",
+    .head = "lm_head",
+    .norm = {"input_layernorm"},
+    .head_norm = {"self_attn.q_layernorm", "self_attn.k_layernorm"},
+    .in = {"self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"},
+    .out = "self_attn.dense",
+    .up = "mlp.fc1",
+    .down = "mlp.fc2",
+};
+static const WeightNames phi3_names = {
+    .trunk = "model.",
+    .layers = "layers",
+    .embed = "embed_tokens",
+    .final_norm = "norm",
+    .head = "lm_head",
+    .norm = {"input_layernorm", "post_attention_layernorm"},
+    .head_norm = {"self_attn.q_norm", "self_attn.k_norm"},
+    .in = {"self_attn.qkv_proj"},
+    .out = "self_attn.o_proj",
+    .up = "mlp.gate_up_proj",
     .down = "mlp.down_proj",
 };
 static const WeightNames gpt2_names = {
@@ -37,35 +80,120 @@ static const WeightNames gpt2_names = {
     .embed = "wte",
     .positions = "wpe",
     .final_norm = "ln_f",
-    .norm1 = "ln_1",
-    .norm2 = "ln_2",
+    .head = "lm_head",
+    .norm = {"ln_1", "ln_2"},
     .in = {"attn.c_attn"},
     .out = "attn.c_proj",
     .up = "mlp.c_fc",
     .down = "mlp.c_proj",
 };
+static const WeightNames neox_names = {
+    .trunk = "gpt_neox.",
+    .layers = "layers",
+    .embed = "embed_in",
+    .final_norm = "final_layer_norm",
+    .head = "embed_out",
+    .norm = {"input_layernorm", "post_attention_layernorm"},
+    .in = {"attention.query_key_value"},
+    .out = "attention.dense",
+    .up = "mlp.dense_h_to_4h",
+    .down = "mlp.dense_4h_to_h",
+};
+static const WeightNames opt_names = {
+    .trunk = "model.decoder.",
+    .layers = "layers",
+    .embed = "embed_tokens",
+    .positions = "embed_positions",
+    .final_norm = "final_layer_norm",
+    .head = "lm_head",
+    .norm = {"self_attn_layer_norm", "final_layer_norm"},
+    .in = {"self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"},
+    .out = "self_attn.out_proj",
+    .up = "fc1",
+    .down = "fc2",
+    .project_in = "project_in",
+    .project_out = "project_out",
+};
+static const WeightNames mpt_names = {
+    .trunk = "transformer.",
+    .layers = "blocks",
+    .embed = "wte",
+    .final_norm = "norm_f",
+    .head = "lm_head",
+    .norm = {"norm_1", "norm_2"},
+    .in = {"attn.Wqkv"},
+    .out = "attn.out_proj",
+    .up = "ffn.up_proj",
+    .down = "ffn.down_proj",
+};
+/* BLOOM, and Falcon whose blocks have one norm or two in a row. */
+static const WeightNames bloom_names = {
+    .trunk = "transformer.",
+    .layers = "h",
+    .embed = "word_embeddings",
+    .embed_norm = "word_embeddings_layernorm",
+    .final_norm = "ln_f",
+    .head = "lm_head",
+    .norm = {"input_layernorm", "post_attention_layernorm"},
+    .in = {"self_attention.query_key_value"},
+    .out = "self_attention.dense",
+    .up = "mlp.dense_h_to_4h",
+    .down = "mlp.dense_4h_to_h",
+};
+static const WeightNames falcon40_names = {
+    .trunk = "transformer.",
+    .layers = "h",
+    .embed = "word_embeddings",
+    .embed_norm = "word_embeddings_layernorm",
+    .final_norm = "ln_f",
+    .head = "lm_head",
+    .norm = {"ln_attn", "ln_mlp"},
+    .in = {"self_attention.query_key_value"},
+    .out = "self_attention.dense",
+    .up = "mlp.dense_h_to_4h",
+    .down = "mlp.dense_4h_to_h",
+};
 
-static const WeightNames *names_of(Family family) {
-    switch (family) {
+static const WeightNames *names_of(const ArchConfig *c) {
+    switch (c->spec->family) {
     case FAMILY_LLAMA:
     case FAMILY_MISTRAL:
     case FAMILY_QWEN2:
+    case FAMILY_QWEN3:
+    case FAMILY_GEMMA:
+    case FAMILY_STABLELM:
         return &llama_names;
+    case FAMILY_GEMMA2:
+        return &gemma2_names;
+    case FAMILY_PHI:
+        return &phi_names;
+    case FAMILY_PHI3:
+        return &phi3_names;
     case FAMILY_GPT2:
         return &gpt2_names;
+    case FAMILY_NEOX:
+        return &neox_names;
+    case FAMILY_OPT:
+        return &opt_names;
+    case FAMILY_MPT:
+        return &mpt_names;
+    case FAMILY_BLOOM:
+        return &bloom_names;
+    case FAMILY_FALCON:
+        return c->wiring == BLOCK_PARALLEL && !c->one_norm ? &falcon40_names : &bloom_names;
     }
-    FAIL("family %d has no names", (int)family);
+    FAIL("family %d has no names", (int)c->spec->family);
 }
 
 /* Tensors that checkpoints hold and nobody needs: recomputed tables, heads that are read elsewhere.
  */
 static bool is_ignored(const char *name) {
-    static const char *const endings[] = {".rotary_emb.inv_freq", ".attn.bias",
-                                          ".attn.masked_bias"};
+    static const char *const endings[] = {".rotary_emb.inv_freq", ".attn.bias", ".attn.masked_bias",
+                                          ".attention.bias", ".attention.masked_bias"};
     for (size_t i = 0; i < sizeof endings / sizeof *endings; i++)
         if (str_ends(name, endings[i])) return true;
     return str_equal(name, "score.weight") || str_starts(name, "v_head.") ||
-           str_equal(name, "lm_head.weight");
+           str_starts(name, "lm_head.") || str_equal(name, "embed_out.weight");
 }
 
 /* ---- the list
@@ -77,87 +205,123 @@ static void add_ref(Base *b, WeightRef ref) {
 }
 
 static void add_matrix(Base *b, const char *module, Weight *w, WeightKind kind, int64_t rows,
-                       int64_t cols, bool transposed) {
+                       int64_t cols, bool transposed, RowOrder order) {
     add_ref(b, (WeightRef){.name = str_format("%s.weight", module),
                            .weight = w,
                            .kind = kind,
                            .rank = 2,
                            .rows = rows,
                            .cols = cols,
-                           .transposed = transposed});
+                           .transposed = transposed,
+                           .order = order});
 }
 
 static void add_vector(Base *b, const char *module, const char *what, Weight *w, WeightKind kind,
-                       int64_t n) {
+                       int64_t n, RowOrder order) {
     add_ref(b, (WeightRef){.name = str_format("%s.%s", module, what),
                            .weight = w,
                            .kind = kind,
                            .rank = 1,
                            .rows = n,
-                           .cols = 1});
+                           .cols = 1,
+                           .order = order});
 }
 
 static void add_norm(Base *b, char *module, Norm *m) {
-    add_vector(b, module, "weight", &m->w, WEIGHT_SCALE, b->arch.width);
-    if (b->arch.spec->norm_bias) add_vector(b, module, "bias", &m->b, WEIGHT_SHIFT, b->arch.width);
+    const RowOrder none = {0};
+    add_vector(b, module, "weight", &m->w, WEIGHT_SCALE, m->width, none);
+    if (b->arch.spec->norm_bias) add_vector(b, module, "bias", &m->b, WEIGHT_SHIFT, m->width, none);
     mem_free(module);
 }
 
 static void add_linear(Base *b, char *module, Linear *m, WeightKind kind, bool bias) {
-    add_matrix(b, module, &m->w, kind, m->outputs, m->inputs, b->arch.spec->conv1d);
-    if (bias) add_vector(b, module, "bias", &m->b, WEIGHT_BIAS, m->outputs);
+    add_matrix(b, module, &m->w, kind, m->outputs, m->inputs, b->arch.spec->conv1d, m->order);
+    if (bias) add_vector(b, module, "bias", &m->b, WEIGHT_BIAS, m->outputs, m->order);
     b->modules = mem_realloc(b->modules, (size_t)b->n_modules + 1, sizeof *b->modules);
     b->modules[b->n_modules++] = (ModuleRef){.name = module, .linear = m};
 }
 
-static void name_block(Base *b, const WeightNames *names, Block *m) {
+static void name_attention(Base *b, const WeightNames *names, const char *layer, Attention *m) {
     const ArchConfig *c = &b->arch;
-    char *layer = str_format("%s%s.%lld", names->trunk, names->layers, (long long)m->layer);
-    add_norm(b, str_format("%s.%s", layer, names->norm1), &m->norm1);
-    for (int i = 0; i < m->attention.n_in; i++)
-        add_linear(b, str_format("%s.%s", layer, names->in[i]), &m->attention.in[i], WEIGHT_MATRIX,
+    for (int i = 0; i < m->n_in; i++)
+        add_linear(b, str_format("%s.%s", layer, names->in[i]), &m->in[i], WEIGHT_MATRIX,
                    c->qkv_bias);
-    add_linear(b, str_format("%s.%s", layer, names->out), &m->attention.out, WEIGHT_RESIDUAL,
-               c->out_bias);
-    add_norm(b, str_format("%s.%s", layer, names->norm2), &m->norm2);
-    if (m->mlp.gated)
-        add_linear(b, str_format("%s.%s", layer, names->gate), &m->mlp.gate, WEIGHT_MATRIX,
-                   c->mlp_bias);
-    add_linear(b, str_format("%s.%s", layer, names->up), &m->mlp.up, WEIGHT_MATRIX, c->mlp_bias);
-    add_linear(b, str_format("%s.%s", layer, names->down), &m->mlp.down, WEIGHT_RESIDUAL,
-               c->mlp_bias);
+    for (int i = 0; i < 2 && m->qk_norm; i++)
+        add_norm(b, str_format("%s.%s", layer, names->head_norm[i]), &m->head_norm[i]);
+    add_linear(b, str_format("%s.%s", layer, names->out), &m->out, WEIGHT_RESIDUAL, c->out_bias);
+}
+
+static void name_mlp(Base *b, const WeightNames *names, const char *layer, Mlp *m) {
+    bool bias = b->arch.mlp_bias;
+    if (m->gated && !m->fused)
+        add_linear(b, str_format("%s.%s", layer, names->gate), &m->gate, WEIGHT_MATRIX, bias);
+    add_linear(b, str_format("%s.%s", layer, names->up), &m->up, WEIGHT_MATRIX, bias);
+    add_linear(b, str_format("%s.%s", layer, names->down), &m->down, WEIGHT_RESIDUAL, bias);
+}
+
+static void name_branch_norms(Base *b, const WeightNames *names, const char *layer, Block *m,
+                              BlockBranch at) {
+    if (at == BRANCH_ATTENTION || !m->one_norm)
+        add_norm(b, str_format("%s.%s", layer, names->norm[at]), &m->norm[at]);
+    if (m->sandwich) add_norm(b, str_format("%s.%s", layer, names->post[at]), &m->post[at]);
+}
+
+static void name_block(Base *b, const WeightNames *names, Block *m) {
+    char *layer = str_format("%s%s.%lld", names->trunk, names->layers, (long long)m->layer);
+    name_branch_norms(b, names, layer, m, BRANCH_ATTENTION);
+    name_attention(b, names, layer, &m->attention);
+    name_branch_norms(b, names, layer, m, BRANCH_MLP);
+    name_mlp(b, names, layer, &m->mlp);
     mem_free(layer);
 }
 
-static void add_table(Base *b, char *module, Weight *w, WeightKind kind, int64_t rows) {
-    add_matrix(b, module, w, kind, rows, b->arch.width, false);
+static void add_table(Base *b, char *module, Weight *w, WeightKind kind, int64_t rows,
+                      int64_t width) {
+    add_matrix(b, module, w, kind, rows, width, false, (RowOrder){0});
     mem_free(module);
 }
 
 void import_name_weights(Base *b) {
     const ArchConfig *c = &b->arch;
-    const WeightNames *names = names_of(c->spec->family);
-    b->trunk = names->trunk;
-    add_table(b, str_format("%s%s", names->trunk, names->embed), &b->stack.embed, WEIGHT_EMBED,
-              c->vocab);
-    if (names->positions)
-        add_table(b, str_format("%s%s", names->trunk, names->positions), &b->stack.positions,
-                  WEIGHT_POSITIONS, c->max_positions);
-    for (int64_t l = 0; l < c->n_layers; l++) name_block(b, names, &b->stack.blocks[l]);
-    add_norm(b, str_format("%s%s", names->trunk, names->final_norm), &b->stack.final_norm);
+    const WeightNames *n = names_of(c);
+    Stack *s = &b->stack;
+    b->trunk = n->trunk;
+    add_table(b, str_format("%s%s", n->trunk, n->embed), &s->embed, WEIGHT_EMBED, c->vocab,
+              c->embed_width);
+    if (c->spec->embed_norm)
+        add_norm(b, str_format("%s%s", n->trunk, n->embed_norm), &s->embed_norm);
+    if (c->embed_width != c->width)
+        add_linear(b, str_format("%s%s", n->trunk, n->project_in), &s->project_in, WEIGHT_MATRIX,
+                   false);
+    if (c->position == POSITION_LEARNED)
+        add_table(b, str_format("%s%s", n->trunk, n->positions), &s->positions, WEIGHT_POSITIONS,
+                  c->spec->position_offset + c->max_positions, c->width);
+    for (int64_t l = 0; l < c->n_layers; l++) name_block(b, n, &s->blocks[l]);
+    if (c->final_norm) add_norm(b, str_format("%s%s", n->trunk, n->final_norm), &s->final_norm);
+    if (c->embed_width != c->width)
+        add_linear(b, str_format("%s%s", n->trunk, n->project_out), &s->project_out, WEIGHT_MATRIX,
+                   false);
     if (b->with_head && !c->tied)
-        add_table(b, mem_strdup("lm_head"), &b->head, WEIGHT_HEAD, c->vocab);
+        add_table(b, mem_strdup(n->head), &b->head, WEIGHT_HEAD, c->vocab, c->embed_width);
+    if (b->with_head && c->head_bias)
+        add_vector(b, n->head, "bias", &b->head_bias, WEIGHT_BIAS, c->vocab, (RowOrder){0});
 }
 
 /* ---- reading
  * ------------------------------------------------------------------------------------- */
 
-/* The name in the file: as it is, or without the trunk's prefix. */
+/* The name in the file: as it is, or without the trunk's prefix or the first words of it. */
 static const SafetensorsEntry *find_weight(const Base *b, const Safetensors *file,
                                            const char *name) {
     const SafetensorsEntry *e = safetensors_find(file, name);
-    if (!e && str_starts(name, b->trunk)) e = safetensors_find(file, name + strlen(b->trunk));
+    if (!str_starts(name, b->trunk)) return e;
+    for (const char *p = b->trunk; !e && *p; p++)
+        if (*p == '.') e = safetensors_find(file, name + (p - b->trunk) + 1);
     return e;
+}
+
+bool import_finds_head(const Safetensors *file) {
+    return safetensors_find(file, "lm_head.weight") || safetensors_find(file, "embed_out.weight");
 }
 
 static Status wrong_shape(const SafetensorsEntry *e, int64_t rows, int64_t cols, int rank) {

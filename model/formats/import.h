@@ -1,5 +1,5 @@
 /* import: how the files of each family name the weights, and reading them. A new family adds its
- * names here and its row in spec.c. */
+ * names here and its row in spec_families.c. */
 #ifndef HONE_MODEL_IMPORT_H
 #define HONE_MODEL_IMPORT_H
 
@@ -13,5 +13,8 @@ void import_name_weights(Base *b);
  * float type, or the file holds one that this architecture has no place for; each is named. Names
  * may lack the trunk's prefix (the first GPT-2 files). */
 Status import_weights(Base *b, const Safetensors *file);
+
+/* Does the file hold a language-model head of its own? */
+bool import_finds_head(const Safetensors *file);
 
 #endif

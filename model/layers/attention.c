@@ -25,12 +25,31 @@ static void attend(const Flow *f, const Attention *m, AttentionSaved *s) {
                     kv->slots);
     if (kv && !tensor_is_none(kv->lens)) {
         op_attn_decode(f->dev, s->heads, s->qkv[0], kv->cache->k[m->layer], kv->cache->v[m->layer],
-                       kv->table, kv->lens, tensor_none(), m->args);
+                       kv->table, kv->lens, m->slopes, m->args);
         return;
     }
     s->lse = flow_rows_by(f, m->args.n_heads);
     op_attn_fwd(f->dev, s->heads, s->lse, s->qkv[0], s->qkv[1], s->qkv[2], f->rows.seq_start,
-                f->rows.seq_ids, tensor_none(), attn_args(f, m));
+                f->rows.seq_ids, m->slopes, attn_args(f, m));
+}
+
+/* [N,H*D] as one row a head. */
+static Tensor by_heads(const Attention *m, Tensor t) {
+    return tensor_view_2d(t, tensor_numel(t) / m->args.head_dim, m->args.head_dim);
+}
+
+static Tensor norm_heads(const Flow *f, const Attention *m, int i, AttentionSaved *s) {
+    Tensor y = arena_like(f->arena, s->qkv[i]);
+    norm_fwd(f, &m->head_norm[i], by_heads(m, y), by_heads(m, s->qkv[i]), &s->head_norm[i]);
+    return y;
+}
+
+static Tensor norm_heads_bwd(const Flow *f, const Attention *m, int i, Tensor dy,
+                             const AttentionSaved *s) {
+    Tensor dx = arena_like(f->arena, dy);
+    op_fill(f->dev, dx, 0.0);
+    norm_bwd(f, &m->head_norm[i], by_heads(m, dx), by_heads(m, dy), &s->head_norm[i]);
+    return dx;
 }
 
 void attention_fwd(const Flow *f, const Attention *m, Tensor y, Tensor x, bool accumulate,
@@ -39,6 +58,8 @@ void attention_fwd(const Flow *f, const Attention *m, Tensor y, Tensor x, bool a
     int64_t kv_width = m->args.n_kv_heads * m->args.head_dim;
     for (int i = 0; i < 3; i++) s->qkv[i] = flow_rows_by(f, i ? kv_width : q_width);
     for (int i = 0; i < m->n_in; i++) linear_fwd(f, &m->in[i], &s->qkv[i], x, false, &s->in[i]);
+    for (int i = 0; i < 3 && m->clip > 0.0; i++) op_clamp(f->dev, s->qkv[i], m->clip);
+    for (int i = 0; i < 2 && m->qk_norm; i++) s->qkv[i] = norm_heads(f, m, i, s);
     if (m->rope) {
         turn(f, m, s->qkv[0], m->args.n_heads, false);
         turn(f, m, s->qkv[1], m->args.n_kv_heads, false);
@@ -49,6 +70,7 @@ void attention_fwd(const Flow *f, const Attention *m, Tensor y, Tensor x, bool a
 }
 
 static bool inputs_train(const Flow *f, const Attention *m) {
+    if (norm_trains(&m->head_norm[0]) || norm_trains(&m->head_norm[1])) return true;
     for (int i = 0; i < m->n_in; i++)
         if (linear_trains(f, &m->in[i])) return true;
     return false;
@@ -67,11 +89,13 @@ void attention_bwd(const Flow *f, const Attention *m, Tensor dx, Tensor dy,
     Tensor d[3];
     for (int i = 0; i < 3; i++) d[i] = arena_like(f->arena, s->qkv[i]);
     op_attn_bwd(f->dev, d[0], d[1], d[2], dheads, s->heads, s->lse, s->qkv[0], s->qkv[1], s->qkv[2],
-                f->rows.seq_start, f->rows.seq_ids, tensor_none(), attn_args(f, m));
+                f->rows.seq_start, f->rows.seq_ids, m->slopes, attn_args(f, m));
     if (m->rope) {
         turn(f, m, d[0], m->args.n_heads, true);
         turn(f, m, d[1], m->args.n_kv_heads, true);
     }
+    for (int i = 0; i < 2 && m->qk_norm; i++) d[i] = norm_heads_bwd(f, m, i, d[i], s);
+    for (int i = 0; i < 3 && m->clip > 0.0; i++) op_clamp_bwd(f->dev, d[i], s->qkv[i], m->clip);
     for (int i = 0; i < m->n_in; i++) linear_bwd(f, &m->in[i], dx, &d[i], &s->in[i]);
     arena_release(f->arena, mark);
 }

@@ -1,29 +1,35 @@
-/* attention: projections, rotary positions, causal attention inside each sequence, output
- * projection. In generation the same code fills the caches (a prompt's rows) or reads them (one row
- * a sequence). */
+/* attention: projections, their clipping, norms of each head's queries and keys, rotary positions,
+ * causal attention inside each sequence, output projection. In generation the same code fills the
+ * caches (a prompt's rows) or reads them (one row a sequence). */
 #ifndef HONE_MODEL_ATTENTION_H
 #define HONE_MODEL_ATTENTION_H
 
 #include "kernels/op_attention.h"
 #include "kernels/op_norm.h"
 #include "model/layers/linear.h"
+#include "model/layers/norm.h"
 
 typedef struct Attention {
     Linear in[3]; /* q, k, v, or one that makes all three */
     int n_in;
     Linear out;
-    AttnArgs args; /* without dropout */
+    double clip;       /* of queries, keys and values; 0: none */
+    bool qk_norm;      /* head by head, before positions */
+    Norm head_norm[2]; /* of queries, of keys: [D] */
+    AttnArgs args;     /* without dropout */
     double dropout;
     bool rope;
     bool rope_interleaved;
     double rope_scaling;
-    Tensor inv_freq; /* [D/2] f64; the base's */
+    Tensor inv_freq; /* [rotary/2] f64; the base's */
+    Tensor slopes;   /* [H] real: linear biases; none without; the base's */
     int64_t layer;
 } Attention;
 
 typedef struct AttentionSaved {
     LinearSaved in[3], out;
-    Tensor qkv[3]; /* [N,H*D], [N,K*D], [N,K*D]; q and k turned */
+    NormSaved head_norm[2];
+    Tensor qkv[3]; /* [N,H*D], [N,K*D], [N,K*D] as attention sees them: clipped, normed, turned */
     Tensor heads;  /* [N,H*D] before the output projection */
     Tensor lse;    /* [N,H] */
 } AttentionSaved;

@@ -2,91 +2,181 @@
 
 #include "kernels/ops.h"
 
-/* A residual sum with dropout needs the sub-layer's output by itself; without, it is added in
+/* ---- one branch: sub-layer, norm of its output, dropout
+ * ------------------------------------------------------------------------------------------ */
+
+static DropoutKey dropout_key(const Flow *f, const Block *m, BlockBranch at) {
+    bool first = at == BRANCH_ATTENTION && !m->one_dropout;
+    return flow_dropout(
+        f, m->dropout[at],
+        slot_of(m->layer, first ? SLOT_ATTN_RESID_DROPOUT : SLOT_MLP_RESID_DROPOUT));
+}
+
+static void sub_layer_fwd(const Flow *f, const Block *m, BlockBranch at, Tensor y, Tensor x,
+                          bool accumulate, BlockSaved *s) {
+    if (at == BRANCH_ATTENTION)
+        attention_fwd(f, &m->attention, y, x, accumulate, &s->attention);
+    else
+        mlp_fwd(f, &m->mlp, y, x, accumulate, &s->mlp);
+}
+
+/* y += branch(x). Dropout and norm need the sub-layer's output by itself; without, it is added in
  * place. */
-static void residual_add(const Flow *f, Tensor y, Tensor branch, DropoutKey key) {
-    op_dropout(f->dev, branch, branch, f->rows.row_seq, f->rows.positions, key);
-    op_axpy(f->dev, y, branch, 1.0);
+static void branch_fwd(const Flow *f, const Block *m, BlockBranch at, Tensor y, Tensor x,
+                       BlockSaved *s) {
+    DropoutKey key = dropout_key(f, m, at);
+    if (key.p == 0.0 && !m->sandwich) {
+        sub_layer_fwd(f, m, at, y, x, true, s);
+        return;
+    }
+    Tensor out = arena_like(f->arena, y);
+    sub_layer_fwd(f, m, at, out, x, false, s);
+    if (m->sandwich) {
+        Tensor normed = arena_like(f->arena, y);
+        norm_fwd(f, &m->post[at], normed, out, &s->post[at]);
+        out = normed;
+    }
+    if (key.p > 0.0) op_dropout(f->dev, out, out, f->rows.row_seq, f->rows.positions, key);
+    op_axpy(f->dev, y, out, 1.0);
 }
 
-/* dy as the sub-layer sees it: itself, or through the dropout's mask. */
-static Tensor residual_grad(const Flow *f, Tensor d, DropoutKey key) {
-    if (key.p == 0.0) return d;
-    Tensor masked = arena_like(f->arena, d);
-    op_dropout(f->dev, masked, d, f->rows.row_seq, f->rows.positions, key);
-    return masked;
+/* dx += branch'(d), or none wants it. */
+static void branch_bwd(const Flow *f, const Block *m, BlockBranch at, Tensor dx, Tensor d,
+                       const BlockSaved *s) {
+    DropoutKey key = dropout_key(f, m, at);
+    if (key.p > 0.0) {
+        Tensor masked = arena_like(f->arena, d);
+        op_dropout(f->dev, masked, d, f->rows.row_seq, f->rows.positions, key);
+        d = masked;
+    }
+    if (m->sandwich) {
+        Tensor below = arena_like(f->arena, d);
+        op_fill(f->dev, below, 0.0);
+        norm_bwd(f, &m->post[at], below, d, &s->post[at]);
+        d = below;
+    }
+    if (at == BRANCH_ATTENTION)
+        attention_bwd(f, &m->attention, dx, d, &s->attention);
+    else
+        mlp_bwd(f, &m->mlp, dx, d, &s->mlp);
 }
 
-static void attention_residual_fwd(const Flow *f, const Block *m, Tensor mid, Tensor x,
-                                   BlockSaved *s) {
-    DropoutKey key = flow_dropout(f, m->resid_dropout, slot_of(m->layer, SLOT_ATTN_RESID_DROPOUT));
-    Tensor normed = arena_like(f->arena, x);
-    norm_fwd(f, &m->norm1, normed, x, &s->norm1);
+static bool branch_trains(const Flow *f, const Block *m, BlockBranch at) {
+    return norm_trains(&m->norm[at]) || norm_trains(&m->post[at]) ||
+           (at == BRANCH_ATTENTION ? attention_trains(f, &m->attention) : mlp_trains(f, &m->mlp));
+}
+
+static Tensor cleared(const Flow *f, Tensor like) {
+    Tensor t = arena_like(f->arena, like);
+    op_fill(f->dev, t, 0.0);
+    return t;
+}
+
+static Tensor normed(const Flow *f, const Block *m, BlockBranch at, Tensor x, BlockSaved *s) {
+    Tensor y = arena_like(f->arena, x);
+    norm_fwd(f, &m->norm[at], y, x, &s->norm[at]);
+    return y;
+}
+
+/* ---- forward
+ * ------------------------------------------------------------------------------------- */
+
+static void sequential_fwd(const Flow *f, const Block *m, Tensor y, Tensor x, BlockSaved *s) {
+    Tensor mid = arena_like(f->arena, x);
     op_copy(f->dev, mid, x);
-    if (key.p == 0.0) {
-        attention_fwd(f, &m->attention, mid, normed, true, &s->attention);
-        return;
-    }
-    Tensor branch = arena_like(f->arena, x);
-    attention_fwd(f, &m->attention, branch, normed, false, &s->attention);
-    residual_add(f, mid, branch, key);
+    branch_fwd(f, m, BRANCH_ATTENTION, mid, normed(f, m, BRANCH_ATTENTION, x, s), s);
+    op_copy(f->dev, y, mid);
+    branch_fwd(f, m, BRANCH_MLP, y, normed(f, m, BRANCH_MLP, mid, s), s);
 }
 
-static void mlp_residual_fwd(const Flow *f, const Block *m, Tensor y, Tensor mid, BlockSaved *s) {
-    DropoutKey key = flow_dropout(f, m->resid_dropout, slot_of(m->layer, SLOT_MLP_RESID_DROPOUT));
-    Tensor normed = arena_like(f->arena, mid);
-    norm_fwd(f, &m->norm2, normed, mid, &s->norm2);
-    op_copy(f->dev, y, mid);
-    if (key.p == 0.0) {
-        mlp_fwd(f, &m->mlp, y, normed, true, &s->mlp);
-        return;
+static void parallel_fwd(const Flow *f, const Block *m, Tensor y, Tensor x, BlockSaved *s) {
+    Tensor first = normed(f, m, BRANCH_ATTENTION, x, s);
+    Tensor second = m->one_norm ? first : normed(f, m, BRANCH_MLP, x, s);
+    op_copy(f->dev, y, x);
+    branch_fwd(f, m, BRANCH_ATTENTION, y, first, s);
+    branch_fwd(f, m, BRANCH_MLP, y, second, s);
+}
+
+static void post_norm_fwd(const Flow *f, const Block *m, Tensor y, Tensor x, BlockSaved *s) {
+    for (BlockBranch at = BRANCH_ATTENTION; at < BLOCK_BRANCHES; at++) {
+        Tensor sum = arena_like(f->arena, x);
+        op_copy(f->dev, sum, x);
+        branch_fwd(f, m, at, sum, x, s);
+        if (at == BRANCH_ATTENTION)
+            x = normed(f, m, at, sum, s);
+        else
+            norm_fwd(f, &m->norm[at], y, sum, &s->norm[at]);
     }
-    Tensor branch = arena_like(f->arena, mid);
-    mlp_fwd(f, &m->mlp, branch, normed, false, &s->mlp);
-    residual_add(f, y, branch, key);
 }
 
 void block_fwd(const Flow *f, const Block *m, Tensor y, Tensor x, BlockSaved *s) {
-    Tensor mid = arena_like(f->arena, x);
-    attention_residual_fwd(f, m, mid, x, s);
-    mlp_residual_fwd(f, m, y, mid, s);
+    switch (m->wiring) {
+    case BLOCK_SEQUENTIAL:
+        sequential_fwd(f, m, y, x, s);
+        return;
+    case BLOCK_PARALLEL:
+        parallel_fwd(f, m, y, x, s);
+        return;
+    case BLOCK_POST_NORM:
+        post_norm_fwd(f, m, y, x, s);
+        return;
+    }
 }
 
-/* d += norm'(sub-layer'(d)). `below`: someone needs d after this. */
-static void mlp_residual_bwd(const Flow *f, const Block *m, Tensor d, const BlockSaved *s,
-                             bool below) {
-    DropoutKey key = flow_dropout(f, m->resid_dropout, slot_of(m->layer, SLOT_MLP_RESID_DROPOUT));
-    bool to_norm = below || norm_trains(&m->norm2);
+/* ---- backward
+ * ------------------------------------------------------------------------------------ */
+
+/* d += norm'(branch'(d)). `below`: someone needs d after this. */
+static void sequential_bwd(const Flow *f, const Block *m, BlockBranch at, Tensor d,
+                           const BlockSaved *s, bool below) {
     size_t mark = arena_mark(f->arena);
-    Tensor dnormed = to_norm ? arena_like(f->arena, d) : tensor_none();
-    if (to_norm) op_fill(f->dev, dnormed, 0.0);
-    mlp_bwd(f, &m->mlp, dnormed, residual_grad(f, d, key), &s->mlp);
-    if (to_norm) norm_bwd(f, &m->norm2, d, dnormed, &s->norm2);
+    bool to_norm = below || norm_trains(&m->norm[at]);
+    Tensor dnormed = to_norm ? cleared(f, d) : tensor_none();
+    branch_bwd(f, m, at, dnormed, d, s);
+    if (to_norm) norm_bwd(f, &m->norm[at], d, dnormed, &s->norm[at]);
     arena_release(f->arena, mark);
 }
 
-static void attention_residual_bwd(const Flow *f, const Block *m, Tensor d, const BlockSaved *s,
-                                   bool below) {
-    DropoutKey key = flow_dropout(f, m->resid_dropout, slot_of(m->layer, SLOT_ATTN_RESID_DROPOUT));
-    bool to_norm = below || norm_trains(&m->norm1);
+/* Both branches see the same d; only then their parts are added to it. */
+static void parallel_bwd(const Flow *f, const Block *m, Tensor d, const BlockSaved *s, bool below) {
     size_t mark = arena_mark(f->arena);
-    Tensor dnormed = to_norm ? arena_like(f->arena, d) : tensor_none();
-    if (to_norm) op_fill(f->dev, dnormed, 0.0);
-    attention_bwd(f, &m->attention, dnormed, residual_grad(f, d, key), &s->attention);
-    if (to_norm) norm_bwd(f, &m->norm1, d, dnormed, &s->norm1);
+    bool to_first = below || norm_trains(&m->norm[BRANCH_ATTENTION]);
+    bool to_second = !m->one_norm && (below || norm_trains(&m->norm[BRANCH_MLP]));
+    Tensor first = to_first ? cleared(f, d) : tensor_none();
+    Tensor second = to_second ? cleared(f, d) : tensor_none();
+    branch_bwd(f, m, BRANCH_MLP, m->one_norm ? first : second, d, s);
+    branch_bwd(f, m, BRANCH_ATTENTION, first, d, s);
+    if (to_second) norm_bwd(f, &m->norm[BRANCH_MLP], d, second, &s->norm[BRANCH_MLP]);
+    if (to_first) norm_bwd(f, &m->norm[BRANCH_ATTENTION], d, first, &s->norm[BRANCH_ATTENTION]);
     arena_release(f->arena, mark);
 }
 
-static bool attention_half_trains(const Flow *f, const Block *m) {
-    return norm_trains(&m->norm1) || attention_trains(f, &m->attention);
+/* d = dsum + branch'(dsum), dsum = norm'(d). */
+static void post_norm_bwd(const Flow *f, const Block *m, BlockBranch at, Tensor d,
+                          const BlockSaved *s, bool below) {
+    size_t mark = arena_mark(f->arena);
+    Tensor dsum = cleared(f, d);
+    norm_bwd(f, &m->norm[at], dsum, d, &s->norm[at]);
+    op_copy(f->dev, d, dsum);
+    branch_bwd(f, m, at, below ? d : tensor_none(), dsum, s);
+    arena_release(f->arena, mark);
 }
 
 void block_bwd(const Flow *f, const Block *m, Tensor d, const BlockSaved *s, bool need_dx) {
-    bool attention_half = need_dx || attention_half_trains(f, m);
-    mlp_residual_bwd(f, m, d, s, attention_half);
-    if (attention_half) attention_residual_bwd(f, m, d, s, need_dx);
+    if (m->wiring == BLOCK_PARALLEL) {
+        parallel_bwd(f, m, d, s, need_dx);
+        return;
+    }
+    bool to_attention = need_dx || branch_trains(f, m, BRANCH_ATTENTION);
+    if (m->wiring == BLOCK_POST_NORM) {
+        post_norm_bwd(f, m, BRANCH_MLP, d, s, to_attention);
+        if (to_attention) post_norm_bwd(f, m, BRANCH_ATTENTION, d, s, need_dx);
+        return;
+    }
+    sequential_bwd(f, m, BRANCH_MLP, d, s, to_attention);
+    if (to_attention) sequential_bwd(f, m, BRANCH_ATTENTION, d, s, need_dx);
 }
 
 bool block_trains(const Flow *f, const Block *m) {
-    return attention_half_trains(f, m) || norm_trains(&m->norm2) || mlp_trains(f, &m->mlp);
+    return branch_trains(f, m, BRANCH_ATTENTION) || branch_trains(f, m, BRANCH_MLP);
 }

@@ -1,5 +1,7 @@
-/* block: one layer of the trunk. The wiring of all families so far is
- *     h = x + drop(attention(norm1(x)));  y = h + drop(mlp(norm2(h))). */
+/* block: one layer of the trunk. With branch(x) = drop(post(sub-layer(x))), post only in a
+ * sandwich, sequential    h = x + attention branch(norm1(x));  y = h + mlp branch(norm2(h))
+ *     parallel      y = x + attention branch(norm1(x)) + mlp branch(norm2(x)), or norm1 for both
+ *     post-norm     h = norm1(x + attention branch(x));  y = norm2(h + mlp branch(h)) */
 #ifndef HONE_MODEL_BLOCK_H
 #define HONE_MODEL_BLOCK_H
 
@@ -7,16 +9,25 @@
 #include "model/layers/mlp.h"
 #include "model/layers/norm.h"
 
+typedef enum BlockWiring { BLOCK_SEQUENTIAL, BLOCK_PARALLEL, BLOCK_POST_NORM } BlockWiring;
+
+/* The two branches; what a block has twice is an array over them. */
+typedef enum BlockBranch { BRANCH_ATTENTION, BRANCH_MLP, BLOCK_BRANCHES } BlockBranch;
+
 typedef struct Block {
     int64_t layer;
-    Norm norm1, norm2;
+    BlockWiring wiring;
+    bool one_norm;    /* parallel: both branches read norm[BRANCH_ATTENTION] */
+    bool one_dropout; /* one mask for both branches */
+    bool sandwich;
+    Norm norm[BLOCK_BRANCHES], post[BLOCK_BRANCHES];
     Attention attention;
     Mlp mlp;
-    double resid_dropout;
+    double dropout[BLOCK_BRANCHES];
 } Block;
 
 typedef struct BlockSaved {
-    NormSaved norm1, norm2;
+    NormSaved norm[BLOCK_BRANCHES], post[BLOCK_BRANCHES];
     AttentionSaved attention;
     MlpSaved mlp;
 } BlockSaved;

@@ -58,7 +58,7 @@ enum {
     SLOTS_PER_LAYER = 16,
 };
 /* Behind the layers: */
-enum { SLOT_HEAD, SLOT_EMBED_DROPOUT };
+enum { SLOT_HEAD, SLOT_EMBED_DROPOUT, SLOT_PROJECT_IN, SLOT_PROJECT_OUT, SLOTS_BEHIND };
 
 static inline int slot_of(int64_t layer, int slot) {
     return (int)layer * SLOTS_PER_LAYER + slot;

@@ -3,6 +3,8 @@
 #include "kernels/ops.h"
 #include "model/peft/lora.h"
 
+#include <string.h>
+
 static const LoraPair *pair_of(const Flow *f, const Linear *m) {
     return f->adapter ? adapter_pair(f->adapter, m->slot) : NULL;
 }
@@ -18,6 +20,29 @@ static Tensor part_rows(const Linear *m, Tensor t, int p) {
 Tensor linear_weight(const Flow *f, const Linear *m, int part) {
     Tensor packed = f->packed ? f->packed[m->slot * LINEAR_PARTS + part] : tensor_none();
     return tensor_is_none(packed) ? part_rows(m, m->w.value, part) : packed;
+}
+
+static int64_t file_row(const RowOrder *o, int64_t row) {
+    int64_t head = row / o->head_dim, in_head = row % o->head_dim, q_heads = o->groups * o->queries;
+    int64_t group, place;
+    if (head < q_heads) {
+        group = head / o->queries;
+        place = head % o->queries;
+    } else {
+        group = (head - q_heads) % o->groups;
+        place = o->queries + (head - q_heads) / o->groups;
+    }
+    return (group * (o->queries + 2) + place) * o->head_dim + in_head;
+}
+
+void linear_reorder(const RowOrder *order, void *to, const void *from, int64_t n, size_t bytes,
+                    bool to_file) {
+    for (int64_t r = 0; r < n; r++) {
+        size_t ours = (size_t)r * bytes;
+        size_t theirs = (size_t)(order->groups ? file_row(order, r) : r) * bytes;
+        memcpy((char *)to + (to_file ? theirs : ours),
+               (const char *)from + (to_file ? ours : theirs), bytes);
+    }
 }
 
 /* The adapter's input: x itself, or x with the pair's dropout. */

@@ -14,6 +14,16 @@
 
 #define LINEAR_PARTS 3
 
+/* Where files hold the rows of a fused q|k|v: ours are all queries, all keys, all values; theirs,
+ * for each of `groups` key heads, its queries, its key, its value. groups 0: as ours. */
+typedef struct RowOrder {
+    int64_t groups, queries, head_dim; /* query heads a group; rows a head */
+} RowOrder;
+
+/* to[n rows of `bytes`] = from, from our order to that of files or back. */
+void linear_reorder(const RowOrder *order, void *to, const void *from, int64_t n, size_t bytes,
+                    bool to_file);
+
 typedef struct Linear {
     int slot; /* slot_of(layer, SLOT_...) */
     Weight w; /* [O,I] */
@@ -21,6 +31,7 @@ typedef struct Linear {
     int64_t inputs, outputs;
     int n_parts;
     int64_t part[LINEAR_PARTS]; /* outputs of each part; they add up to `outputs` */
+    RowOrder order;
 } Linear;
 
 typedef struct LinearSaved {

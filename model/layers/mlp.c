@@ -3,14 +3,13 @@
 #include "kernels/ops.h"
 
 void mlp_fwd(const Flow *f, const Mlp *m, Tensor y, Tensor x, bool accumulate, MlpSaved *s) {
-    s->gate = tensor_none();
-    s->up = flow_rows_by(f, m->up.outputs);
-    linear_fwd(f, &m->up, &s->up, x, false, &s->up_in);
-    if (m->gated) {
-        s->gate = flow_rows_by(f, m->up.outputs);
-        linear_fwd(f, &m->gate, &s->gate, x, false, &s->gate_in);
-    }
-    Tensor inner = flow_rows_by(f, m->up.outputs);
+    int64_t width = m->down.inputs;
+    s->gate = m->gated ? flow_rows_by(f, width) : tensor_none();
+    s->up = flow_rows_by(f, width);
+    Tensor both[2] = {s->gate, s->up};
+    linear_fwd(f, &m->up, m->fused ? both : &s->up, x, false, &s->up_in);
+    if (m->gated && !m->fused) linear_fwd(f, &m->gate, &s->gate, x, false, &s->gate_in);
+    Tensor inner = flow_rows_by(f, width);
     if (m->gated)
         op_gated_fwd(f->dev, inner, s->gate, s->up, m->act);
     else
@@ -19,7 +18,7 @@ void mlp_fwd(const Flow *f, const Mlp *m, Tensor y, Tensor x, bool accumulate, M
 }
 
 static bool inputs_train(const Flow *f, const Mlp *m) {
-    return linear_trains(f, &m->up) || (m->gated && linear_trains(f, &m->gate));
+    return linear_trains(f, &m->up) || (m->gated && !m->fused && linear_trains(f, &m->gate));
 }
 
 void mlp_bwd(const Flow *f, const Mlp *m, Tensor dx, Tensor dy, const MlpSaved *s) {
@@ -34,11 +33,13 @@ void mlp_bwd(const Flow *f, const Mlp *m, Tensor dx, Tensor dy, const MlpSaved *
     if (m->gated) {
         Tensor dgate = arena_like(f->arena, s->gate);
         op_gated_bwd(f->dev, dgate, dup, dup, s->gate, s->up, m->act);
-        linear_bwd(f, &m->gate, dx, &dgate, &s->gate_in);
+        Tensor both[2] = {dgate, dup};
+        if (!m->fused) linear_bwd(f, &m->gate, dx, &dgate, &s->gate_in);
+        linear_bwd(f, &m->up, dx, m->fused ? both : &dup, &s->up_in);
     } else {
         op_act_bwd(f->dev, dup, dup, s->up, m->act);
+        linear_bwd(f, &m->up, dx, &dup, &s->up_in);
     }
-    linear_bwd(f, &m->up, dx, &dup, &s->up_in);
     arena_release(f->arena, mark);
 }
 

@@ -1,13 +1,14 @@
-/* mlp: down(act(gate(x)) * up(x)), or without a gate down(act(up(x))). */
+/* mlp: down(act(gate(x)) * up(x)), or without a gate down(act(up(x))). Gate and up may be one
+ * projection, whose first outputs are the gate's. */
 #ifndef HONE_MODEL_MLP_H
 #define HONE_MODEL_MLP_H
 
 #include "model/layers/linear.h"
 
 typedef struct Mlp {
-    Linear gate; /* unused unless gated */
+    Linear gate; /* unused unless gated, and when fused */
     Linear up, down;
-    bool gated;
+    bool gated, fused;
     ActKind act;
 } Mlp;
 

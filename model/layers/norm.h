@@ -10,6 +10,7 @@ typedef struct Norm {
     Weight w; /* [C] real */
     Weight b; /* [C] real, or none */
     NormArgs args;
+    int64_t width; /* C */
 } Norm;
 
 typedef struct NormSaved {

@@ -89,6 +89,15 @@ static Status check_matrix(const SafetensorsEntry *e, int64_t rows, int64_t cols
                        e->rank > 1 ? (long long)e->shape[1] : 0, rows ? "O" : "r", (long long)cols);
 }
 
+/* B's rows are outputs: they lie in the order of the projection's. */
+static Status upload_rows(Weight *w, Dev *dev, const RowOrder *order, const SafetensorsEntry *e) {
+    void *ours = mem_alloc(e->bytes);
+    linear_reorder(order, ours, e->data, e->shape[0], e->bytes / (size_t)e->shape[0], false);
+    Status st = weight_upload(w, dev, e->dtype, ours);
+    mem_free(ours);
+    return st;
+}
+
 /* The pair of one module, when the file has it; counts the tensors used. */
 static Status load_pair(Adapter *a, const ModuleRef *module, const Safetensors *file,
                         int64_t *used) {
@@ -109,7 +118,7 @@ static Status load_pair(Adapter *a, const ModuleRef *module, const Safetensors *
     TRY_GOTO(adapter_add_pair(a, module, ea->shape[0]), st, out);
     LoraPair *p = &a->pairs[m->slot];
     TRY_GOTO(weight_upload(&p->a, a->base->dev, ea->dtype, ea->data), st, out);
-    TRY_GOTO(weight_upload(&p->b, a->base->dev, eb->dtype, eb->data), st, out);
+    TRY_GOTO(upload_rows(&p->b, a->base->dev, &m->order, eb), st, out);
     *used += 2;
 out:
     mem_free(name_a);
@@ -258,18 +267,30 @@ static Status save_config(const Adapter *a, const Head *head, const char *folder
 typedef struct SaveItems {
     Dev *dev;
     const Weight **weights;
+    const RowOrder **orders; /* NULL: rows as they are */
 } SaveItems;
 
 static Status fill_item(void *ctx, int64_t i, void *dst) {
     const SaveItems *s = ctx;
-    weight_download(s->weights[i], s->dev, DTYPE_F32, dst);
+    const RowOrder *order = s->orders[i];
+    if (!order) {
+        weight_download(s->weights[i], s->dev, DTYPE_F32, dst);
+        return OK;
+    }
+    Tensor t = s->weights[i]->value;
+    float *ours = mem_alloc((size_t)tensor_numel(t) * sizeof *ours);
+    weight_download(s->weights[i], s->dev, DTYPE_F32, ours);
+    linear_reorder(order, dst, ours, t.shape[0], (size_t)t.shape[1] * sizeof *ours, true);
+    mem_free(ours);
     return OK;
 }
 
 static Status save_weights(const Adapter *a, const Head *head, const char *folder) {
     const Base *b = a->base;
     size_t most = 2 * (size_t)b->n_modules + 1;
-    SaveItems s = {.dev = b->dev, .weights = mem_zalloc(most, sizeof *s.weights)};
+    SaveItems s = {.dev = b->dev,
+                   .weights = mem_zalloc(most, sizeof *s.weights),
+                   .orders = mem_zalloc(most, sizeof *s.orders)};
     SafetensorsItem *items = mem_zalloc(most, sizeof *items);
     int64_t n = 0;
     for (int i = 0; i < base_slots(b); i++) {
@@ -278,6 +299,7 @@ static Status save_weights(const Adapter *a, const Head *head, const char *folde
         s.weights[n] = &p->a;
         items[n++].name = p->name_a;
         s.weights[n] = &p->b;
+        s.orders[n] = &p->module->linear->order;
         items[n++].name = p->name_b;
     }
     if (head) {
@@ -297,6 +319,7 @@ static Status save_weights(const Adapter *a, const Head *head, const char *folde
     mem_free(path);
     mem_free(items);
     mem_free(s.weights);
+    mem_free(s.orders);
     return st;
 }
 

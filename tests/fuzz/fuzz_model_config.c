@@ -13,7 +13,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
                   config.n_kv_heads > 0 && config.n_heads % config.n_kv_heads == 0 &&
                   config.head_dim > 0 && config.mlp_width > 0,
               "a size that cannot be was accepted");
-        if (config.spec->position == POSITION_ROPE && config.head_dim <= 8192) {
+        if (config.position == POSITION_ROPE) {
             double *f = mem_zalloc((size_t)config.head_dim, sizeof *f);
             arch_rope_frequencies(f, &config);
             mem_free(f);
@@ -29,6 +29,13 @@ void fuzz_seeds(void) {
                    "\"vocab_size\": 320, \"n_embd\": 16, \"n_layer\": 1, \"n_head\": 2, "
                    "\"n_positions\": 8, \"attn_pdrop\": 0.1, \"activation_function\": "
                    "\"gelu_new\", \"n_inner\": null}");
+    fuzz_seed_text("{\"model_type\": \"phi3\", \"hidden_size\": 8, \"num_attention_heads\": 2, "
+                   "\"rope_scaling\": {\"type\": \"su\", \"short_factor\": [1, 2.5], "
+                   "\"long_factor\": [1, 9]}, \"layer_types\": [\"full_attention\"]}");
+    fuzz_seed_text("{\"model_type\": \"falcon\", \"n_embed\": 8, \"n_head\": 2, \"n_head_kv\": "
+                   "1, \"alibi\": true, \"multi_query\": false, \"rotary_pct\": 0.5}");
+    fuzz_seed_text("{\"model_type\": \"mpt\", \"attn_config\": {\"clip_qkv\": 6, "
+                   "\"softmax_scale\": 0.5, \"alibi_bias_max\": 8}}");
     fuzz_seed_text("{\"architectures\": [\"LlamaForCausalLM\"], \"model_type\": \"llama\", "
                    "\"hidden_size\": 64, \"intermediate_size\": 128, \"num_hidden_layers\": 2, "
                    "\"num_attention_heads\": 4, \"num_key_value_heads\": 2, \"vocab_size\": 100, "

@@ -49,6 +49,101 @@
     "\"n_embd\": 24, \"n_layer\": 2, \"n_head\": 3, \"n_positions\": 256, "                     \
     "\"initializer_range\": 0.2, \"bos_token_id\": 0, \"eos_token_id\": 0}"
 
+/* Normed heads that are wider than the model. */
+#define CONFIG_QWEN3                                                             \
+    "{\"architectures\": [\"Qwen3ForCausalLM\"], \"vocab_size\": 61, "           \
+    "\"hidden_size\": 24, \"intermediate_size\": 40, \"num_hidden_layers\": 2, " \
+    "\"num_attention_heads\": 4, \"num_key_value_heads\": 2, "                   \
+    "\"max_position_embeddings\": 256, \"initializer_range\": 0.2, \"head_dim\": 8}"
+#define CONFIG_GEMMA                                                             \
+    "{\"architectures\": [\"GemmaForCausalLM\"], \"vocab_size\": 61, "           \
+    "\"hidden_size\": 24, \"intermediate_size\": 40, \"num_hidden_layers\": 2, " \
+    "\"num_attention_heads\": 4, \"num_key_value_heads\": 2, "                   \
+    "\"max_position_embeddings\": 256, \"initializer_range\": 0.2, \"head_dim\": 8}"
+/* Soft caps that bite, a window in every other layer. */
+#define CONFIG_GEMMA2                                                              \
+    "{\"architectures\": [\"Gemma2ForCausalLM\"], \"vocab_size\": 61, "            \
+    "\"hidden_size\": 24, \"intermediate_size\": 40, \"num_hidden_layers\": 2, "   \
+    "\"num_attention_heads\": 4, \"num_key_value_heads\": 2, "                     \
+    "\"max_position_embeddings\": 256, \"initializer_range\": 0.2, \"head_dim\": " \
+    "8, \"sliding_window\": 4, \"query_pre_attn_scalar\": 6, "                     \
+    "\"attn_logit_softcapping\": 2.0, \"final_logit_softcapping\": 3.0}"
+#define CONFIG_PHI                                                                    \
+    "{\"architectures\": [\"PhiForCausalLM\"], \"vocab_size\": 61, \"hidden_size\": " \
+    "24, \"intermediate_size\": 40, \"num_hidden_layers\": 2, "                       \
+    "\"num_attention_heads\": 3, \"max_position_embeddings\": 256, "                  \
+    "\"initializer_range\": 0.2, \"partial_rotary_factor\": 0.5, \"qk_layernorm\": "  \
+    "true, \"resid_pdrop\": 0.2}"
+#define CONFIG_PHI3                                                                    \
+    "{\"architectures\": [\"Phi3ForCausalLM\"], \"vocab_size\": 61, \"hidden_size\": " \
+    "24, \"intermediate_size\": 40, \"num_hidden_layers\": 2, "                        \
+    "\"num_attention_heads\": 4, \"num_key_value_heads\": 2, "                         \
+    "\"max_position_embeddings\": 256, \"initializer_range\": 0.2, "                   \
+    "\"sliding_window\": 5, \"original_max_position_embeddings\": 256, "               \
+    "\"rope_scaling\": {\"type\": \"longrope\", \"short_factor\": [1.0, 1.5, 2.0], "   \
+    "\"long_factor\": [1.0, 4.0, 8.0]}}"
+#define CONFIG_STABLELM                                                            \
+    "{\"architectures\": [\"StableLmForCausalLM\"], \"vocab_size\": 61, "          \
+    "\"hidden_size\": 24, \"intermediate_size\": 40, \"num_hidden_layers\": 2, "   \
+    "\"num_attention_heads\": 3, \"num_key_value_heads\": 1, "                     \
+    "\"max_position_embeddings\": 256, \"initializer_range\": 0.2, "               \
+    "\"partial_rotary_factor\": 0.5, \"use_qkv_bias\": true, \"hidden_dropout\": " \
+    "0.2}"
+#define CONFIG_STABLELM_PARALLEL                                                 \
+    "{\"architectures\": [\"StableLmForCausalLM\"], \"vocab_size\": 61, "        \
+    "\"hidden_size\": 24, \"intermediate_size\": 40, \"num_hidden_layers\": 2, " \
+    "\"num_attention_heads\": 3, \"num_key_value_heads\": 1, "                   \
+    "\"max_position_embeddings\": 256, \"initializer_range\": 0.2, "             \
+    "\"partial_rotary_factor\": 0.25, \"use_parallel_residual\": true}"
+/* As version 4 writes it. */
+#define CONFIG_NEOX                                                               \
+    "{\"architectures\": [\"GPTNeoXForCausalLM\"], \"vocab_size\": 61, "          \
+    "\"hidden_size\": 24, \"intermediate_size\": 40, \"num_hidden_layers\": 2, "  \
+    "\"num_attention_heads\": 3, \"max_position_embeddings\": 256, "              \
+    "\"initializer_range\": 0.2, \"rotary_pct\": 0.5, \"rotary_emb_base\": 500, " \
+    "\"hidden_dropout\": 0.2, \"attention_dropout\": 0.1}"
+#define CONFIG_OPT                                                                    \
+    "{\"architectures\": [\"OPTForCausalLM\"], \"vocab_size\": 61, \"hidden_size\": " \
+    "24, \"num_hidden_layers\": 2, \"num_attention_heads\": 3, \"ffn_dim\": 40, "     \
+    "\"max_position_embeddings\": 256, \"init_std\": 0.2}"
+#define CONFIG_OPT_350M                                                               \
+    "{\"architectures\": [\"OPTForCausalLM\"], \"vocab_size\": 61, \"hidden_size\": " \
+    "24, \"num_hidden_layers\": 2, \"num_attention_heads\": 3, \"ffn_dim\": 40, "     \
+    "\"max_position_embeddings\": 256, \"init_std\": 0.2, "                           \
+    "\"do_layer_norm_before\": false, \"word_embed_proj_dim\": 12}"
+/* Clipped, 3 heads. */
+#define CONFIG_MPT                                                                    \
+    "{\"architectures\": [\"MptForCausalLM\"], \"vocab_size\": 61, \"d_model\": 24, " \
+    "\"n_layers\": 2, \"n_heads\": 3, \"initializer_range\": 0.2, \"attn_config\": "  \
+    "{\"clip_qkv\": 0.7, \"alibi_bias_max\": 4, \"attn_pdrop\": 0.1}}"
+#define CONFIG_FALCON_7B                                                           \
+    "{\"architectures\": [\"FalconForCausalLM\"], \"vocab_size\": 61, "            \
+    "\"hidden_size\": 24, \"ffn_hidden_size\": 40, \"num_hidden_layers\": 2, "     \
+    "\"num_attention_heads\": 3, \"initializer_range\": 0.2, \"hidden_dropout\": " \
+    "0.2}"
+#define CONFIG_FALCON_40B                                                           \
+    "{\"architectures\": [\"FalconForCausalLM\"], \"vocab_size\": 61, "             \
+    "\"hidden_size\": 24, \"ffn_hidden_size\": 40, \"num_hidden_layers\": 2, "      \
+    "\"num_attention_heads\": 6, \"initializer_range\": 0.2, \"num_kv_heads\": 2, " \
+    "\"new_decoder_architecture\": true}"
+#define CONFIG_FALCON_ALIBI                                                     \
+    "{\"architectures\": [\"FalconForCausalLM\"], \"vocab_size\": 61, "         \
+    "\"hidden_size\": 24, \"ffn_hidden_size\": 40, \"num_hidden_layers\": 2, "  \
+    "\"num_attention_heads\": 3, \"initializer_range\": 0.2, \"alibi\": true, " \
+    "\"multi_query\": false, \"parallel_attn\": false, \"bias\": true}"
+#define CONFIG_BLOOM                                                                \
+    "{\"architectures\": [\"BloomForCausalLM\"], \"vocab_size\": 61, \"n_embed\": " \
+    "24, \"num_hidden_layers\": 2, \"num_attention_heads\": 3, "                    \
+    "\"initializer_range\": 0.2}"
+/* All of them. */
+#define FIXTURE_CONFIGS                                                                           \
+    {                                                                                             \
+        CONFIG_LLAMA, CONFIG_LLAMA_TIED, CONFIG_MISTRAL, CONFIG_QWEN2, CONFIG_GPT2, CONFIG_QWEN3, \
+            CONFIG_GEMMA, CONFIG_GEMMA2, CONFIG_PHI, CONFIG_PHI3, CONFIG_STABLELM,                \
+            CONFIG_STABLELM_PARALLEL, CONFIG_NEOX, CONFIG_OPT, CONFIG_OPT_350M, CONFIG_MPT,       \
+            CONFIG_FALCON_7B, CONFIG_FALCON_40B, CONFIG_FALCON_ALIBI, CONFIG_BLOOM                \
+    }
+
 /* A random base from the text of a config.json. */
 static inline Status fixture_base(Base **out, Dev *dev, const char *config, bool trainable,
                                   DType dtype, uint64_t seed) {

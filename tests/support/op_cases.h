@@ -187,6 +187,13 @@ static inline void scale_case_bwd(Dev *dev, const OpCase *c, const Tensor *t, co
     op_scale(dev, d[0], c->args.plain.factor);
 }
 
+static inline void clamp_case_fwd(Dev *dev, const OpCase *c, const Tensor *t) {
+    op_clamp(dev, t[0], c->args.plain.factor);
+}
+static inline void clamp_case_bwd(Dev *dev, const OpCase *c, const Tensor *t, const Tensor *d) {
+    op_clamp_bwd(dev, d[0], t[0], c->args.plain.factor);
+}
+
 static inline void add_plain_cases(OpCases *all) {
     op_cases_add(all, (OpCase){.fwd_ops = "fill",
                                .label = "fill",
@@ -222,6 +229,13 @@ static inline void add_plain_cases(OpCases *all) {
                                .fwd = scale_case_fwd,
                                .bwd = scale_case_bwd,
                                .args.plain.factor = -0.21});
+    op_cases_add(all, (OpCase){.fwd_ops = "clamp",
+                               .bwd_ops = "clamp_bwd",
+                               .label = "clamp",
+                               .arg = {rows(diff(as(in2("y", 71, 13), ARG_INOUT)))},
+                               .fwd = clamp_case_fwd,
+                               .bwd = clamp_case_bwd,
+                               .args.plain.factor = 0.6});
 }
 
 /* y table ids */

@@ -13,8 +13,7 @@
 enum { N_REQUESTS = 7, MAX_NEW = 24, MAX_PROMPT = 90, CONTEXT = 128, VOCAB = 61 };
 
 static const char *const devices[] = {"ref", "cpu"};
-static const char *const configs[] = {CONFIG_LLAMA, CONFIG_LLAMA_TIED, CONFIG_MISTRAL, CONFIG_QWEN2,
-                                      CONFIG_GPT2};
+static const char *const configs[] = FIXTURE_CONFIGS;
 
 typedef struct Model {
     Dev *dev;

@@ -15,8 +15,7 @@
 
 #include <cmocka.h>
 
-static const char *const configs[] = {CONFIG_LLAMA, CONFIG_LLAMA_TIED, CONFIG_MISTRAL, CONFIG_QWEN2,
-                                      CONFIG_GPT2};
+static const char *const configs[] = FIXTURE_CONFIGS;
 #define N_CONFIGS (sizeof configs / sizeof *configs)
 enum { N_ROWS = 20, VOCAB = 61 };
 
@@ -339,8 +338,8 @@ static void test_base_open__names_what_is_wrong(void **state) {
            "num_hidden_layers");
     expect(open_with(&w, MISTRAL_HEAD "\"hidden_act\": \"mish\"}"), ERR_DATA, "activation `mish`");
     expect(
-        open_with(&w, MISTRAL_HEAD "\"rope_scaling\": {\"type\": \"dynamic\", \"factor\": 2.0}}"),
-        ERR_DATA, "rope_type `dynamic` is not supported");
+        open_with(&w, MISTRAL_HEAD "\"rope_scaling\": {\"type\": \"wavy\", \"factor\": 2.0}}"),
+        ERR_DATA, "rope_type `wavy` is not supported");
     expect(open_with(&w, MISTRAL_HEAD "\"quantization_config\": {\"load_in_4bit\": true}}"),
            ERR_DATA, "quantization_config");
     expect(open_with(&w, "{\"model_type\": \"gpt2\", \"n_embd\": 10, \"n_head\": 3}"), ERR_DATA,

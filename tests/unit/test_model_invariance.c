@@ -15,7 +15,7 @@
 enum { N_SEQS = 6, MAX_ROWS = 512, VOCAB = 61 };
 static const int64_t lengths[N_SEQS] = {5, 90, 1, 33, 130, 64};
 static const int64_t seq_ids[N_SEQS] = {10, 11, 12, 13, 14, 15};
-static const char *const configs[] = {CONFIG_LLAMA, CONFIG_MISTRAL, CONFIG_GPT2};
+static const char *const configs[] = FIXTURE_CONFIGS;
 
 typedef struct Model {
     Dev *dev;
@@ -94,7 +94,7 @@ static void same_numbers(const Numbers *a, const Numbers *b, const char *what) {
 static void test_model_pass_score__row_is_computed_alone(void **state) {
     (void)state;
     static const int together[N_SEQS] = {0, 1, 2, 3, 4, 5}, turned[N_SEQS] = {4, 5, 2, 0, 3, 1};
-    for (size_t c = 0; c < 3; c++) {
+    for (size_t c = 0; c < sizeof configs / sizeof *configs; c++) {
         for (int dropout = 0; dropout < 2; dropout++) {
             Model m;
             Numbers *all = mem_zalloc(1, sizeof *all), *other = mem_zalloc(1, sizeof *other);
@@ -166,7 +166,7 @@ static float *train(Model *m, int cut, Seen *seen) {
 
 static void test_model_pass_train__recompute_and_threads_change_no_bit(void **state) {
     (void)state;
-    for (size_t c = 0; c < 3; c++) {
+    for (size_t c = 0; c < sizeof configs / sizeof *configs; c++) {
         for (int full = 0; full < 2; full++) {
             Model m;
             Seen seen[3];

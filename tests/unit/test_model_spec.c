@@ -108,7 +108,7 @@ static void test_arch_config_read__missing_keys_are_the_familys_defaults(void **
     assert_int_equal(c.mlp_width, 3072);
     assert_int_equal(c.max_positions, 1024);
     assert_true(c.tied && c.act == ACT_GELU_TANH && c.qkv_bias && c.mlp_bias);
-    assert_true(c.embed_dropout == 0.1 && c.attn_dropout == 0.1 && c.resid_dropout == 0.1);
+    assert_true(c.embed_dropout == 0.1 && c.attn_dropout == 0.1 && c.mlp_resid_dropout == 0.1);
     c = read_config("{\"model_type\": \"mistral\"}");
     assert_int_equal(c.n_kv_heads, 8);
     assert_int_equal(c.window, 4096);
@@ -129,11 +129,55 @@ static void test_arch_config_read__several_ends_and_windows_by_layer(void **stat
         "{\"model_type\": \"qwen2\", \"num_hidden_layers\": 3, "
         "\"use_sliding_window\": true, \"sliding_window\": 8, \"max_window_layers\": 2}");
     assert_int_equal(c.window, 8);
-    assert_int_equal(c.window_from, 2);
+    assert_true(!c.slides[0] && !c.slides[1] && c.slides[2]);
     c = read_config("{\"model_type\": \"qwen2\", \"num_hidden_layers\": 3, "
                     "\"use_sliding_window\": true, \"sliding_window\": 8, \"layer_types\": "
                     "[\"full_attention\", \"sliding_attention\", \"sliding_attention\"]}");
-    assert_int_equal(c.window_from, 1);
+    assert_true(!c.slides[0] && c.slides[1] && c.slides[2]);
+}
+
+/* Keys that only one family or only one version has. */
+static void test_arch_config_read__families_spell_their_options(void **state) {
+    (void)state;
+    ArchConfig c = read_config("{\"model_type\": \"gpt_neox\", \"rotary_pct\": 0.5, "
+                               "\"rotary_emb_base\": 77}");
+    ArchConfig v5 = read_config("{\"model_type\": \"gpt_neox\", \"rope_parameters\": "
+                                "{\"rope_type\": \"default\", \"rope_theta\": 77, "
+                                "\"partial_rotary_factor\": 0.5}}");
+    assert_true(c.rotary == 48 && v5.rotary == 48 && c.rope.theta == 77 && v5.rope.theta == 77);
+    assert_true(c.wiring == BLOCK_PARALLEL && !c.one_norm && c.qkv == QKV_GROUPS);
+    c = read_config("{\"model_type\": \"falcon\", \"n_embed\": 128, \"n_head\": 8, "
+                    "\"n_layer\": 3, \"n_head_kv\": 2, \"new_decoder_architecture\": true}");
+    assert_true(c.width == 128 && c.n_heads == 8 && c.n_layers == 3 && c.n_kv_heads == 2);
+    assert_true(c.qkv == QKV_GROUPS && !c.one_norm && c.position == POSITION_ROPE && c.tied);
+    c = read_config("{\"model_type\": \"falcon\"}");
+    assert_true(c.qkv == QKV_BLOCKS && c.one_norm && c.n_kv_heads == 1);
+    c = read_config("{\"model_type\": \"gemma\", \"hidden_act\": \"gelu\", "
+                    "\"hidden_activation\": null}");
+    assert_true(c.act == ACT_GELU_TANH && c.head_dim == 256 && c.tied);
+    c = read_config("{\"model_type\": \"gemma2\", \"final_logit_softcapping\": null}");
+    assert_true(c.slides[0] && !c.slides[1] && c.attn_cap == 50.0 && c.logit_cap == 0.0);
+    c = read_config("{\"architectures\": [\"MPTForCausalLM\"], \"model_type\": \"mpt\"}");
+    assert_true(c.position == POSITION_ALIBI && c.clip_qkv == 0.0 && c.mlp_width == 8192);
+    assert_int_equal(arch_position_limit(&c), 0);
+    c = read_config("{\"model_type\": \"phi3\", \"max_position_embeddings\": 131072, "
+                    "\"hidden_size\": 8, \"num_attention_heads\": 2, \"rope_scaling\": "
+                    "{\"type\": \"su\", \"short_factor\": [1, 2.5], \"long_factor\": [1, 9]}}");
+    assert_true(c.rope.kind == ROPE_LONGROPE && arch_position_limit(&c) == 4096);
+}
+
+/* transformers 5.23, build_mpt_alibi_tensor; six heads, and Falcon's in bfloat16. */
+static void test_arch_alibi_slopes__of_heads_that_are_no_power_of_two(void **state) {
+    (void)state;
+    static const double mpt[6] = {0.25, 0.0625, 0.015625, 0.00390625, 0.5, 0.125};
+    ArchConfig c = read_config("{\"model_type\": \"mpt\", \"d_model\": 48, \"n_heads\": 6}");
+    double slopes[71];
+    arch_alibi_slopes(slopes, &c);
+    for (int h = 0; h < 6; h++) assert_true(slopes[h] == mpt[h]);
+    c = read_config("{\"model_type\": \"falcon\", \"hidden_size\": 64, "
+                    "\"num_attention_heads\": 16, \"alibi\": true}");
+    arch_alibi_slopes(slopes, &c);
+    assert_true(slopes[0] == 0.70703125 / 2); /* sqrt(1/2) in bfloat16, by sqrt(4) */
 }
 
 int main(void) {
@@ -142,6 +186,8 @@ int main(void) {
         cmocka_unit_test(test_arch_config_read__versions_4_and_5_mean_the_same),
         cmocka_unit_test(test_arch_config_read__missing_keys_are_the_familys_defaults),
         cmocka_unit_test(test_arch_config_read__several_ends_and_windows_by_layer),
+        cmocka_unit_test(test_arch_config_read__families_spell_their_options),
+        cmocka_unit_test(test_arch_alibi_slopes__of_heads_that_are_no_power_of_two),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,188 @@
+#!/usr/bin/env python3
+"""Golden files of the model families for tests/golden/test_model_golden.c, from Transformers and PEFT.
+
+    python3 families_golden.py [NAME...]      remakes tests/golden/data/families/, or these families of it
+
+Per family, at odd sizes: the model as Transformers saves it, an all-linear LoRA adapter as PEFT saves it, and for both a
+safetensors file with log-probs, entropies, the loss and every gradient, computed in float64, and `err/<kind>`: the relative
+error of float32 PyTorch, the largest over all orders of the batch (model_golden.py says more).
+"""
+import itertools
+import json
+import math
+import os
+import shutil
+import sys
+
+import torch
+import transformers
+from peft import LoraConfig, PeftModel, get_peft_model
+from safetensors.torch import save_file
+from torch.overrides import TorchFunctionMode
+from transformers import (BloomConfig, FalconConfig, Gemma2Config, GemmaConfig, GPTNeoXConfig, LlamaConfig, MptConfig,
+                          OPTConfig, Phi3Config, PhiConfig, Qwen3Config, StableLmConfig)
+
+from transformers.models.bloom import modeling_bloom
+
+from model_golden import DATA, PROMPT, plain_name, scatter_all
+
+FOLDER = os.path.join(DATA, "families")
+VOCAB = 53
+LENGTHS = (11, 7, 14)
+SIZES = dict(vocab_size=VOCAB, hidden_size=24, num_hidden_layers=2, num_attention_heads=3, initializer_range=0.2)
+GATED = dict(SIZES, intermediate_size=20, num_key_value_heads=1, max_position_embeddings=64, pad_token_id=0)
+TOKENS = dict(bos_token_id=1, eos_token_id=2)
+OPT = dict(vocab_size=VOCAB, hidden_size=24, num_hidden_layers=2, num_attention_heads=3, ffn_dim=20,
+           max_position_embeddings=16, pad_token_id=0, init_std=0.2, **TOKENS)
+FALCON = dict(SIZES, ffn_hidden_size=20, max_position_embeddings=64, **TOKENS)
+
+FAMILIES = {
+    "llama_linear": lambda: LlamaConfig(**GATED, **TOKENS, rope_parameters=dict(
+        rope_type="linear", rope_theta=500.0, factor=3.0)),
+    "llama_yarn": lambda: LlamaConfig(**GATED, **TOKENS, rope_parameters=dict(
+        rope_type="yarn", rope_theta=500.0, factor=4.0, original_max_position_embeddings=16, beta_fast=4.0)),
+    "llama_dynamic": lambda: LlamaConfig(**GATED, **TOKENS, rope_parameters=dict(
+        rope_type="dynamic", rope_theta=500.0, factor=2.0)),
+    "qwen3": lambda: Qwen3Config(**GATED, **TOKENS, head_dim=10),
+    "gemma": lambda: GemmaConfig(**GATED, **TOKENS, head_dim=10),
+    "gemma2": lambda: Gemma2Config(**GATED, **TOKENS, head_dim=10, sliding_window=5, query_pre_attn_scalar=7,
+                                   attn_logit_softcapping=2.0, final_logit_softcapping=3.0),
+    "phi": lambda: PhiConfig(**GATED, **TOKENS, qk_layernorm=True),
+    "phi3": lambda: Phi3Config(**GATED, **TOKENS, sliding_window=6, original_max_position_embeddings=32,
+                               rope_parameters=dict(rope_type="longrope", rope_theta=500.0,
+                                                    short_factor=[1.0, 1.2, 1.5, 2.0], long_factor=[1.0, 3.0, 5.0, 8.0])),
+    "stablelm": lambda: StableLmConfig(**GATED, **TOKENS, use_qkv_bias=True, rope_parameters=dict(
+        rope_type="default", rope_theta=500.0, partial_rotary_factor=0.5)),
+    "stablelm_parallel": lambda: StableLmConfig(**GATED, **TOKENS, use_parallel_residual=True),
+    "neox": lambda: GPTNeoXConfig(**SIZES, **TOKENS, intermediate_size=20, max_position_embeddings=64,
+                                  rope_parameters=dict(rope_type="default", rope_theta=500.0, partial_rotary_factor=0.5)),
+    "neox_sequential": lambda: GPTNeoXConfig(**SIZES, **TOKENS, intermediate_size=20, max_position_embeddings=64,
+                                             use_parallel_residual=False),
+    "opt": lambda: OPTConfig(**OPT),
+    "opt_350m": lambda: OPTConfig(**OPT, do_layer_norm_before=False, word_embed_proj_dim=10),
+    "mpt": lambda: MptConfig(vocab_size=VOCAB, d_model=24, n_layers=2, n_heads=3, max_seq_len=64, initializer_range=0.2,
+                             attn_config=dict(clip_qkv=0.8, alibi_bias_max=8), **TOKENS),
+    "falcon_7b": lambda: FalconConfig(**FALCON),
+    "falcon_40b": lambda: FalconConfig(**dict(FALCON, hidden_size=24, num_attention_heads=6), num_kv_heads=2,
+                                       new_decoder_architecture=True),
+    "falcon_alibi": lambda: FalconConfig(**FALCON, alibi=True, multi_query=False, parallel_attn=False, bias=True),
+    "bloom": lambda: BloomConfig(vocab_size=VOCAB, hidden_size=24, n_layer=2, n_head=3, initializer_range=0.2, **TOKENS),
+}
+
+
+GELU_OF_BLOOM = modeling_bloom.BloomGelu.forward
+
+
+class Exact(TorchFunctionMode):
+    """Whatever asks for float32 gets float64: Transformers upcasts norms, rotary angles and softmaxes to float32."""
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        up = lambda x: torch.float64 if x is torch.float32 else x
+        args, kwargs = tuple(map(up, args)), {k: up(v) for k, v in (kwargs or {}).items()}
+        return (torch.Tensor.double if func is torch.Tensor.float else func)(*args, **kwargs)
+
+
+def bloom_gelu(_, x):
+    """BLOOM's GELU has sqrt(2/pi) in eight digits, which float64 would see and float32 does not."""
+    return torch.nn.functional.gelu(x, approximate="tanh")
+
+
+class Plain(TorchFunctionMode):
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        return func(*args, **(kwargs or {}))
+
+
+def batch(order):
+    g = torch.Generator().manual_seed(5)
+    sequences = [torch.randint(1, VOCAB, (n,), generator=g) for n in LENGTHS]
+    ids = torch.zeros(len(LENGTHS), max(LENGTHS), dtype=torch.long)
+    mask, targets = torch.zeros_like(ids), torch.full_like(ids, -100)
+    for b, s in enumerate(order):
+        n = LENGTHS[s]
+        ids[b, :n], mask[b, :n] = sequences[s], 1
+        targets[b, PROMPT:n - 1] = ids[b, PROMPT + 1:n]
+    return ids, mask, targets, order
+
+
+def flat(x, order):
+    """[B,T] -> the rows of sequence 0, of sequence 1, ..."""
+    return torch.cat([x[order.index(s), :n] for s, n in enumerate(LENGTHS)])
+
+
+def language_loss(model, ids, mask, targets, order):
+    logp = torch.log_softmax(model(input_ids=ids, attention_mask=mask).logits, -1)
+    entropy = -(logp.exp() * logp).sum(-1)
+    asked = targets != -100
+    chosen = logp.gather(-1, targets.clamp(min=0)[..., None])[..., 0] * asked
+    loss = -chosen.sum() / asked.sum()
+    return loss, {"logp": flat(chosen.detach(), order), "entropy": flat((entropy * asked).detach(), order)}
+
+
+def name_in_file(name, model):
+    """Transformers 5 calls GPT-NeoX's head lm_head and stores it as embed_out."""
+    neox = model.config.model_type == "gpt_neox" and name == "lm_head.weight"
+    return "embed_out.weight" if neox else plain_name(name)
+
+
+def run(load, wrap, dtype, order):
+    modeling_bloom.BloomGelu.forward = bloom_gelu if dtype == torch.float64 else GELU_OF_BLOOM
+    mode = Exact if dtype == torch.float64 else Plain
+    with mode():
+        model = load(dtype)
+    model = wrap(model).to(dtype).eval()
+    with mode():
+        loss, out = language_loss(model, *batch(order))
+        loss.backward()
+    out["loss"] = loss.detach()[None]
+    for n, p in model.named_parameters():
+        if p.requires_grad:
+            out["grad/" + name_in_file(n, model)] = p.grad.clone()
+    return {k: v.double().contiguous() for k, v in out.items()}
+
+
+def write_case(name, load, wrap=lambda model: model):
+    orders = list(itertools.permutations(range(len(LENGTHS))))
+    exact = run(load, wrap, torch.float64, orders[0])
+    singles = [run(load, wrap, torch.float32, order) for order in orders]
+    out = dict(exact)
+    for kind in sorted({key.split("/")[0] for key in exact}):
+        keys = [k for k in exact if k.split("/")[0] == kind]
+        size = sum(exact[k].square().sum().item() for k in keys)
+        wrong = [sum((single[k] - exact[k]).square().sum().item() for k in keys) for single in singles]
+        out["err/" + kind] = torch.tensor([math.sqrt(max(wrong) / size)], dtype=torch.float64)
+    out["ids"] = flat(batch(orders[0])[0], orders[0]).to(torch.int32)
+    out["lengths"] = torch.tensor(LENGTHS, dtype=torch.int32)
+    versions = {"torch": torch.__version__, "transformers": transformers.__version__}
+    save_file(out, os.path.join(FOLDER, name + ".safetensors"), metadata={"made_with": json.dumps(versions)})
+    print(f"{name}: loss {exact['loss'].item():.6f}, float32 error of the gradient {out['err/grad'].item():.1e}")
+
+
+def family(name):
+    torch.manual_seed(3)
+    # Eager attention is needed for soft caps; Falcon's adds its linear biases twice.
+    attention = "sdpa" if name.startswith("falcon") else "eager"
+    model = transformers.AutoModelForCausalLM.from_config(FAMILIES[name](), attn_implementation=attention)
+    scatter_all(model, 1)
+    folder = os.path.join(FOLDER, name)
+    shutil.rmtree(folder, ignore_errors=True)
+    model.save_pretrained(folder)
+    kind = type(model)
+    load = lambda dtype: kind.from_pretrained(folder, dtype=dtype, attn_implementation=attention)
+    write_case(name + "_full", load)
+
+    lora = get_peft_model(load(torch.float32),
+                          LoraConfig(r=2, lora_alpha=6, target_modules="all-linear", task_type="CAUSAL_LM"))
+    scatter_all(lora, 2)
+    lora.peft_config["default"].base_model_name_or_path = name  # not this machine's path
+    adapter = os.path.join(FOLDER, name + "_adapter")
+    shutil.rmtree(adapter, ignore_errors=True)
+    lora.save_pretrained(adapter)
+    os.remove(os.path.join(adapter, "README.md"))
+    write_case(name + "_lora", load, lambda model: PeftModel.from_pretrained(model, adapter, is_trainable=True))
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    os.makedirs(FOLDER, exist_ok=True)
+    for wanted in sys.argv[1:] or FAMILIES:
+        family(wanted)
