@@ -49,8 +49,11 @@ static void check_lengths(const Source *s) {
     str_free(&line);
 }
 
+/* Marks of what is not finished; in pieces, so that this file holds none. */
+#define WORD(a, b) a b
+
 static void check_words(const Source *s) {
-    static const char *const words[] = {"TODO", "FIXME", "HACK"};
+    static const char *const words[] = {WORD("TO", "DO"), WORD("FIX", "ME"), WORD("HA", "CK")};
     Str line = {0};
     int number = 0;
     for (const char *at = s->text; next_line(&at, &line);) {
@@ -102,7 +105,7 @@ static void check_source(const char *path) {
     if (file_read(&text, whole, (size_t)1 << 24) != OK) fail_msg("%s", status_message());
     Source s = {path, str_text(&text)};
     check_lengths(&s);
-    if (!str_equal(path, "tests/lint/test_tree.c")) check_words(&s);
+    check_words(&s);
     check_libraries(&s);
     check_guard(&s);
     n_sources++;

@@ -104,7 +104,8 @@ static int add_tests(struct CMUnitTest *tests, Parity *parities, Dev *dev) {
 
 int main(void) {
     Dev *devs[1 + OP_N_ISAS] = {0};
-    int n_devs = 0, n = 0;
+    struct CMUnitTest missing[OP_N_ISAS];
+    int n_devs = 0, n_missing = 0, n = 0;
     if (dev_open(&ref32, "ref", 0) != OK || dev_open(&ref64, "ref64", 0) != OK) return 1;
     devs[n_devs++] = ref32;
     for (int i = 0; i < OP_N_ISAS; i++) {
@@ -112,12 +113,13 @@ int main(void) {
         if (dev)
             devs[n_devs++] = dev;
         else
-            print_message("skipped: cpu/%s: this processor does not have it\n", op_isas[i]);
+            missing[n_missing++] = op_missing_isa("test_ops_parity", i);
     }
-    size_t most = (size_t)n_devs * 2 * OP_MAX_CASES;
+    size_t most = (size_t)n_devs * 2 * OP_MAX_CASES + OP_N_ISAS;
     struct CMUnitTest *tests = mem_zalloc(most, sizeof *tests);
     Parity *parities = mem_zalloc(most, sizeof *parities);
     for (int i = 0; i < n_devs; i++) n += add_tests(tests + n, parities + n, devs[i]);
+    for (int i = 0; i < n_missing; i++) tests[n++] = missing[i];
     int failed = _cmocka_run_group_tests("ops parity", tests, (size_t)n, NULL, NULL);
     mem_free(tests);
     mem_free(parities);

@@ -386,4 +386,18 @@ static inline Dev *op_open_isa(const char *isa, int threads) {
 static const char *const op_isas[] = {"portable", "avx2", "avx512"};
 enum { OP_N_ISAS = sizeof op_isas / sizeof op_isas[0] };
 
+static inline void op_isa_is_missing(void **state) {
+    print_message("skipped: cpu/%s: this processor does not have it\n", (const char *)*state);
+    skip();
+}
+
+/* What stands for the cases that `program` has for an instruction set which the machine lacks: one
+ * test that is skipped and counted. */
+static inline struct CMUnitTest op_missing_isa(const char *program, int isa) {
+    static char names[OP_N_ISAS][64];
+    snprintf(names[isa], sizeof names[isa], "%s__on_%s", program, op_isas[isa]);
+    return (struct CMUnitTest){
+        .name = names[isa], .test_func = op_isa_is_missing, .initial_state = (void *)op_isas[isa]};
+}
+
 #endif

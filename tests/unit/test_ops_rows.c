@@ -365,7 +365,7 @@ int main(void) {
         one_thread[isa] = op_open_isa(op_isas[isa], 1);
         two_threads[isa] = op_open_isa(op_isas[isa], 2);
         if (!two_threads[isa]) {
-            print_message("skipped: cpu/%s: this processor does not have it\n", op_isas[isa]);
+            list.at[list.n++] = op_missing_isa("test_ops_rows", isa);
             continue;
         }
         for (int i = 0; i < op_cases()->n; i++) add_case(&list, &op_cases()->at[i], isa);
