@@ -1,9 +1,8 @@
 /* ppo: reinforcement learning from a reward.
  *
  * YAML -> config -> run folder and lock -> device -> tokenizer -> prompts -> roles (policy,
- * reference, value, reward)
- * -> optimizer -> memory plan -> resume -> loop of updates -> final evaluation -> export: one call
- * each, below.
+ * reference, value, reward) -> optimizer -> memory plan -> resume -> loop of updates -> final
+ * evaluation -> export: one call each, below.
  */
 #include "core/log.h"
 #include "core/stop.h"

@@ -2,10 +2,12 @@
  * inside it.
  *
  *     1 sample      each prompt of the batch is answered by the policy
- *     2 score       the reward answers once a row; old log-probs, reference log-probs, values: by
- * the training forward 3 shape       score on the last token, KL penalty a token, advantages,
- * whitening over the whole batch 4 optimise    num_ppo_epochs times num_mini_batches optimizer
- * steps 5 control     the KL coefficient moves
+ *     2 score       the reward answers once a row; old and reference log-probs, values: by the
+ *                   training forward
+ *     3 shape       score on the last token, KL penalty a token, advantages, whitening over the
+ *                   whole batch
+ *     4 optimise    num_ppo_epochs times num_mini_batches optimizer steps
+ *     5 control     the KL coefficient moves
  *
  * The update may be left at any point between two rows, two minibatches, or two phases, and goes on
  * there: what it needs for that is state (ppo_trainer_register).

@@ -2,25 +2,26 @@
  *
  * A main goes through it like this:
  *
- *     TRY_GOTO(run_open(&run, cfg), st, out);       // folder, lock; ERR_CREATE (73) when it is
- * taken if (run_is_finished(run)) goto out;           // it has said so
+ *     TRY_GOTO(run_open(&run, cfg), st, out);  // folder, lock; ERR_CREATE (73) when it is taken
+ *     if (run_is_finished(run)) goto out;      // it has said so
  *     ... device ...
  *     TRY_GOTO(run_set_device(run, dev), st, out);
- *     ... tokenizer, data, model, optimizer: run_input, run_plan, optim_register(o, run_state(run))
- * ... TRY_GOTO(run_begin(run, &facts), st, out);    // run.json, plan, logs, resume for (;;) { if
- * (run_eval_due(run)) {                  // before the first step: eval_on_start
+ *     ... tokenizer, data, model, optimizer: run_input, run_plan,
+ *         optim_register(o, run_state(run)) ...
+ *     TRY_GOTO(run_begin(run, &facts), st, out);  // run.json, plan, logs, resume
+ *     for (;;) {
+ *         if (run_eval_due(run)) {  // before the first step: eval_on_start
  *             ... json_set(values, "eval_loss", ...) ...
  *             TRY_GOTO(run_eval_done(run, values, seconds, rows), st, out);
  *         }
  *         TRY_GOTO(run_save_if_due(run), st, out);
  *         if (!run_goes_on(run)) break;
  *         ... one optimizer step; metrics_mean(run_metrics(run), "loss", loss); ...
- *         TRY_GOTO(run_step_done(run, epoch), st, out);   // counts it, logs when it is time
+ *         TRY_GOTO(run_step_done(run, epoch), st, out);  // counts it, logs when it is time
  *     }
- *     TRY_GOTO(run_end(run), st, out);              // ERR_STOPPED after a signal; else loads the
- * best
+ *     TRY_GOTO(run_end(run), st, out);  // ERR_STOPPED after a signal; else loads the best
  *     ... final evaluation ...
- *     TRY_GOTO(run_final_open(run, &folder), st, out);    // final/, still under a temporary name
+ *     TRY_GOTO(run_final_open(run, &folder), st, out);  // final/, under a temporary name
  *     ... adapter_save(..., publish_folder_path(folder), ...) ...
  *     TRY_GOTO(run_final_commit(run, folder), st, out);
  *   out:
