@@ -247,15 +247,17 @@ Status run_step_done(Run *r, double epoch) {
 
 /* ---- evaluation ---------------------------------------------------------------------------- */
 
+/* The last step is always evaluated: a run shorter than eval_steps would never be, and of the rest
+ * nobody would know how good what stands in final/ is. */
 static bool eval_wanted(const Run *r) {
     const TrainingConfig *t = &r->cfg->training;
     if (!r->facts.has_eval || r->evaluated_step == r->step) return false;
     if (r->step == 0) return t->eval_on_start;
     switch (t->eval_strategy) {
     case STRATEGY_STEPS:
-        return is_every(r->step, r->eval_steps) && (double)r->step >= t->eval_delay;
+        return is_last(r) || (is_every(r->step, r->eval_steps) && (double)r->step >= t->eval_delay);
     case STRATEGY_EPOCH:
-        return epoch_ended(r) && r->epoch >= t->eval_delay;
+        return is_last(r) || (epoch_ended(r) && r->epoch >= t->eval_delay);
     case STRATEGY_NO:
     case STRATEGY_BEST:
         return false;

@@ -20,7 +20,6 @@
  *         TRY_GOTO(run_step_done(run, epoch), st, out);  // counts it, logs when it is time
  *     }
  *     TRY_GOTO(run_end(run), st, out);  // ERR_STOPPED after a signal; else loads the best
- *     ... final evaluation ...
  *     TRY_GOTO(run_final_open(run, &folder), st, out);  // final/, under a temporary name
  *     ... adapter_save(..., publish_folder_path(folder), ...) ...
  *     TRY_GOTO(run_final_commit(run, folder), st, out);
@@ -100,7 +99,8 @@ void run_stop_early(Run *r, const char *why);
  * and saving) and memory/peak_rss_bytes. `epoch` is the share of the data that was used, 1.0
  * exactly at the end of the first epoch. */
 Status run_step_done(Run *r, double epoch);
-/* The step that was done last is followed by an evaluation that has not been done. */
+/* The step that was done last is followed by an evaluation that has not been done: by the strategy,
+ * and after the last step (also of a run that stops early) unless the strategy is no. */
 bool run_eval_due(const Run *r);
 /* Takes `values` ("eval_..." numbers); eval_runtime and rates are added from `seconds` and `rows`.
  * Logs, finds the best, decides on early stopping. ERR_CONFIG when metric_for_best_model is not

@@ -1,5 +1,6 @@
 /* load_best_model_at_end and early stopping in all three programs: what final/ holds are the
- * parameters of the best evaluated step, as its checkpoint has them. */
+ * parameters of the best evaluated step, as its checkpoint has them. And runs that are shorter than
+ * eval_steps: their last step is evaluated. */
 #include "core/io/h5.h"
 #include "core/io/safetensors.h"
 #include "program_run.h"
@@ -130,6 +131,24 @@ static void test_best__ppo(void **state) {
     check(&cases[2]);
 }
 
+/* The row of the evaluation says the last step. */
+static void test_best__a_short_run_is_evaluated_at_its_end(void **state) {
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        const BestCase *c = &cases[i];
+        double values[16];
+        char *yaml = str_format("output_dir: run\nthreads: 1\n%s", c->yaml);
+        mem_free(scratch_text(".", "run.yaml", yaml));
+        mem_free(yaml);
+        int code = program_run(".", c->program, "run.yaml", "training.max_steps=2",
+                               "training.eval_steps=100", NULL);
+        program_expect(".", c->program, code, 0);
+        assert_int_equal(evaluations(c->metric, values), 1);
+        assert_int_equal(state_int("best_global_step"), 2);
+        assert_int_equal(file_remove_tree("run"), OK);
+    }
+}
+
 static int setup(void **state) {
     (void)state;
     folder = program_folder();
@@ -148,6 +167,7 @@ int main(void) {
         cmocka_unit_test(test_best__sft),
         cmocka_unit_test(test_best__reward),
         cmocka_unit_test(test_best__ppo),
+        cmocka_unit_test(test_best__a_short_run_is_evaluated_at_its_end),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -62,7 +62,7 @@ static void test_train_run__logs_evaluates_and_saves_when_it_is_time(void **stat
         run_in(&t, folder, "training.logging_steps=4", "training.logging_first_step=true", NULL),
         OK);
     assert_int_equal(count_rows(folder, "learning_rate"), 3); /* 1, 4, 8 */
-    assert_int_equal(count_rows(folder, "eval_loss"), 3);     /* 3, 6, 9 */
+    assert_int_equal(count_rows(folder, "eval_loss"), 4);     /* 3, 6, 9, and the last: 10 */
     assert_int_equal(count_rows(folder, "train_loss"), 1);
     assert_true(there_is(folder, "checkpoints/step-9/MANIFEST.json"));
     assert_true(there_is(folder, "checkpoints/step-10/MANIFEST.json")); /* the last */
@@ -82,7 +82,7 @@ static void test_train_run__epoch_strategies_follow_epochs(void **state) {
     assert_int_equal(run_in(&t, folder, "training.eval_strategy=epoch",
                             "training.save_strategy=epoch", "training.logging_strategy=epoch"),
                      OK);
-    assert_int_equal(t.evals, 2); /* steps 4 and 8 */
+    assert_int_equal(t.evals, 3); /* steps 4 and 8, and the last */
     assert_int_equal(count_rows(folder, "learning_rate"), 2);
     assert_true(there_is(folder, "checkpoints/step-4"));
     assert_true(there_is(folder, "checkpoints/step-10"));
@@ -141,9 +141,63 @@ static void test_train_run__epoch_evaluation_is_made_up_for(void **state) {
     assert_int_equal(run_in(&b, folder, epoch, NULL, NULL), ERR_STOPPED);
     assert_int_equal(b.evals, 1); /* step 4 */
     assert_int_equal(run_in(&c, folder, epoch, NULL, NULL), OK);
-    assert_int_equal(c.evals, 1); /* step 8, and not in the middle of an epoch */
+    assert_int_equal(c.evals, 2); /* step 8 and the last, and not in the middle of an epoch */
     mem_free(c.wrote);
     scratch_free(folder);
+}
+
+static void stop_early_at_2(Toy *t) {
+    if (run_step(t->run) == 2) run_stop_early(t->run, "enough");
+}
+
+/* However short the run, whatever the delay, and where it stops early: what final/ holds was
+ * evaluated, once. */
+static void test_train_run__last_step_is_evaluated(void **state) {
+    (void)state;
+    static char *const args[][2] = {
+        {(char *)"training.eval_steps=100", NULL},
+        {(char *)"training.eval_steps=100", (char *)"training.eval_delay=50"},
+        {(char *)"training.eval_strategy=epoch", (char *)"training.max_steps=3"},
+        {(char *)"training.eval_steps=5", (char *)"training.eval_delay=8"},
+    };
+    for (size_t i = 0; i < sizeof args / sizeof *args; i++) {
+        char *folder = scratch_new();
+        Toy t = {.stop_in_eval = -1};
+        assert_int_equal(run_in(&t, folder, args[i][0], args[i][1], NULL), OK);
+        assert_int_equal(t.evals, 1);
+        mem_free(t.wrote);
+        scratch_free(folder);
+    }
+    char *folder = scratch_new();
+    Toy early = {.stop_in_eval = -1, .each_step = stop_early_at_2};
+    assert_int_equal(run_in(&early, folder, NULL, NULL, NULL), OK);
+    assert_int_equal(early.evals, 1);
+    mem_free(early.wrote);
+    scratch_free(folder);
+    folder = scratch_new();
+    Toy none = {.stop_in_eval = -1};
+    assert_int_equal(run_in(&none, folder, "training.eval_strategy=no", NULL, NULL), OK);
+    assert_int_equal(none.evals, 0);
+    mem_free(none.wrote);
+    scratch_free(folder);
+}
+
+/* A signal inside the last evaluation: the run is not done, and makes it when it goes on. */
+static void test_train_run__last_evaluation_is_made_up_for(void **state) {
+    (void)state;
+    char *whole = scratch_new(), *cut = scratch_new();
+    static char rarely[] = "training.eval_steps=100";
+    Toy a = {.stop_in_eval = -1}, b = {.stop_in_eval = 10}, c = {.stop_in_eval = -1};
+    assert_int_equal(run_in(&a, whole, rarely, NULL, NULL), OK);
+    assert_int_equal(run_in(&b, cut, rarely, NULL, NULL), ERR_STOPPED);
+    assert_int_equal(b.evals, 0);
+    assert_int_equal(run_in(&c, cut, rarely, NULL, NULL), OK);
+    assert_int_equal(c.evals, 1);
+    assert_same_run(whole, cut);
+    mem_free(a.wrote);
+    mem_free(c.wrote);
+    scratch_free(whole);
+    scratch_free(cut);
 }
 
 static void test_train_run__best_outlives_a_resume(void **state) {
@@ -398,6 +452,8 @@ int main(void) {
         cmocka_unit_test(test_train_run__stopped_and_resumed_is_the_same_run),
         cmocka_unit_test(test_train_run__signal_saves_where_it_is),
         cmocka_unit_test(test_train_run__epoch_evaluation_is_made_up_for),
+        cmocka_unit_test(test_train_run__last_step_is_evaluated),
+        cmocka_unit_test(test_train_run__last_evaluation_is_made_up_for),
         cmocka_unit_test(test_train_run__best_outlives_a_resume),
         cmocka_unit_test(test_train_run__changed_input_is_refused),
         cmocka_unit_test(test_train_run__killed_goes_on_from_the_last_checkpoint),

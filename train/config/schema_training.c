@@ -58,7 +58,8 @@ const Key TRAINING_KEYS[] = {
     ROW("logging_first_step", KEY_BOOL, logging_first_step, "false", NULL,
         "Write the first step too."),
     ROW("eval_strategy", KEY_CHOICE, eval_strategy, "no", "no|steps|epoch",
-        "When to evaluate. data.eval alone means steps."),
+        "When to evaluate. data.eval alone means steps. Unless no, the last step is always "
+        "evaluated."),
     ROW("eval_steps", KEY_STEPS, eval_steps, "null", "(0, inf)",
         "Steps between evaluations, or a share; null is logging_steps.", .flags = KEY_NULLABLE),
     ROW("eval_delay", KEY_REAL, eval_delay, "0", "[0, inf)",
