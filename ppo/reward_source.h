@@ -28,14 +28,8 @@ typedef struct RewardScorer {
     double weight;
 } RewardScorer;
 
-/* A built-in function (reward_function.c). ERR_CONFIG names the known ones, or the argument that is
- * wrong. */
-Status reward_function_open(RewardScorer *out, const RewardSource *config);
-/* NULL-terminated table of built-in functions for help and docs. */
-typedef struct RewardFunctionInfo {
-    const char *name, *arguments, *doc;
-} RewardFunctionInfo;
-const RewardFunctionInfo *reward_function_list(void);
+/* A built-in function (reward_function.c); the config has checked name and arguments. */
+void reward_function_open(RewardScorer *out, const RewardSource *config);
 
 /* An outside program (reward_command.c): started here, gets {"prompt", "response", "row"} a line on
  * its standard input, answers a number a line on its standard output, flushed. It stays alive

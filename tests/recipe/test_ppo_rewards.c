@@ -157,73 +157,47 @@ static void test_ppo_rewards__the_example_learns(void **state) {
 
 /* ---- built-in functions -------------------------------------------------------------------- */
 
-static Status open_function(RewardScorer *out, const char *name, const Pair *pairs, size_t n) {
-    RewardSource source = {.kind = REWARD_FUNCTION,
-                           .function = (char *)name,
-                           .args = {(Pair *)pairs, n},
-                           .weight = 1.0};
-    return reward_function_open(out, &source);
+static RewardScorer open_function(RewardFunction function, const Pair *pairs, size_t n) {
+    RewardScorer scorer;
+    RewardSource source = {
+        .kind = REWARD_FUNCTION, .function = function, .args = {(Pair *)pairs, n}, .weight = 1.0};
+    reward_function_open(&scorer, &source);
+    return scorer;
 }
 
 static void test_ppo_rewards__functions(void **state) {
     (void)state;
     static const struct {
-        const char *name;
+        RewardFunction function;
         Pair args[2];
         size_t n_args;
         const char *response;
         double value;
     } cases[] = {
-        {"length", {{"target", "3"}, {"scale", "2"}}, 2, " one two\nthree  four ", -0.5},
-        {"length", {{"target", "2"}}, 1, "", -2.0},
-        {"contains", {{"text", "cat"}}, 1, "concatenate", 1.0},
-        {"contains", {{"text", "cat"}}, 1, "dog", 0.0},
-        {"count", {{"text", "ab"}, {"target", "4"}}, 2, "ab abab", 0.75},
-        {"count", {{"text", "a"}, {"target", "2"}}, 2, "aaaa", 1.0},
-        {"starts_with", {{"text", "Yes"}}, 1, " \n Yes, it is.", 1.0},
-        {"starts_with", {{"text", "Yes"}}, 1, "No. Yes", 0.0},
-        {"ends", {{0}}, 0, "whatever", 1.0},
-        {"matches_field", {{"field", "answer"}}, 1, "it is 42.", 1.0},
-        {"matches_field", {{"field", "answer"}}, 1, "it is 41.", 0.0},
-        {"matches_field", {{"field", "none"}}, 1, "it is 42.", 0.0},
+        {REWARD_FN_LENGTH, {{"target", "3"}, {"scale", "2"}}, 2, " one two\nthree  four ", -0.5},
+        {REWARD_FN_LENGTH, {{"target", "2"}}, 1, "", -2.0},
+        {REWARD_FN_CONTAINS, {{"text", "cat"}}, 1, "concatenate", 1.0},
+        {REWARD_FN_CONTAINS, {{"text", "cat"}}, 1, "dog", 0.0},
+        {REWARD_FN_OCCURRENCES, {{"text", "ab"}, {"target", "4"}}, 2, "ab abab", 0.75},
+        {REWARD_FN_OCCURRENCES, {{"text", "a"}, {"target", "2"}}, 2, "aaaa", 1.0},
+        {REWARD_FN_STARTS_WITH, {{"text", "Yes"}}, 1, " \n Yes, it is.", 1.0},
+        {REWARD_FN_STARTS_WITH, {{"text", "Yes"}}, 1, "No. Yes", 0.0},
+        {REWARD_FN_ENDS, {{0}}, 0, "whatever", 1.0},
+        {REWARD_FN_MATCHES_FIELD, {{"field", "answer"}}, 1, "it is 42.", 1.0},
+        {REWARD_FN_MATCHES_FIELD, {{"field", "answer"}}, 1, "it is 41.", 0.0},
+        {REWARD_FN_MATCHES_FIELD, {{"field", "none"}}, 1, "it is 42.", 0.0},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        RewardScorer scorer;
+        RewardScorer scorer = open_function(cases[i].function, cases[i].args, cases[i].n_args);
         RewardQuery q = {.prompt = "p",
                          .response = cases[i].response,
                          .row = "{\"answer\": \"42\"}",
                          .ended = true};
         double value = NAN;
         int64_t answered = 0;
-        assert_int_equal(open_function(&scorer, cases[i].name, cases[i].args, cases[i].n_args), OK);
         assert_int_equal(scorer.score(scorer.self, &value, &q, 1, &answered), OK);
-        if (value != cases[i].value || answered != 1)
-            fail_msg("case %zu, %s: %g", i, cases[i].name, value);
+        if (value != cases[i].value || answered != 1) fail_msg("case %zu: %g", i, value);
         scorer.close(scorer.self);
-    }
-}
-
-static void test_ppo_rewards__bad_function_arguments(void **state) {
-    (void)state;
-    static const struct {
-        const char *reward, *says;
-    } cases[] = {
-        {"{function: lenght, target: 3}", "no function `lenght`; there are: length, contains"},
-        {"{function: length}", "needs `target`"},
-        {"{function: length, target: 3, text: a}", "no argument `text`"},
-        {"{function: length, target: 3, scale: 0}", "`scale` is `0`; it must be a number above 0"},
-        {"{function: contains, text: ''}", "`text` is empty"},
-        {"{function: length, target: many}", "`target`"},
-        {"{function: count, text: a, target: 0}", "`target`"},
-        {"{function: ends, text: a}", "it takes: none"},
-    };
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        char *log;
-        int code = run_with(cases[i].reward, &log);
-        if (code != ERR_CONFIG || !strstr(log, cases[i].says) || count(log, "error: ") != 1)
-            fail_msg("%s left with %d:\n%s", cases[i].reward, code, log);
-        mem_free(log);
-        assert_int_equal(file_remove_tree("run"), OK);
     }
 }
 
@@ -371,7 +345,6 @@ int main(void) {
         cmocka_unit_test(test_ppo_rewards__a_row_is_asked_once),
         cmocka_unit_test(test_ppo_rewards__the_example_learns),
         cmocka_unit_test(test_ppo_rewards__functions),
-        cmocka_unit_test(test_ppo_rewards__bad_function_arguments),
         cmocka_unit_test(test_ppo_rewards__several_are_summed_by_weight),
         cmocka_unit_test(test_ppo_rewards__a_model_with_another_tokenizer),
         cmocka_unit_test(test_ppo_rewards__another_tokenizer_scores_the_text),

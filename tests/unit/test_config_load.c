@@ -74,6 +74,7 @@ static void test_config_load__rewards_of_every_kind(void **state) {
     assert_int_equal(r[0].kind, REWARD_MODEL);
     assert_string_equal(r[0].model, "runs/reward");
     assert_int_equal(r[1].kind, REWARD_FUNCTION);
+    assert_int_equal(r[1].function, REWARD_FN_OCCURRENCES);
     assert_true(r[1].weight == -2);
     assert_string_equal(config_pair(&r[1].args, "text"), ", ");
     assert_true(config_pair_number(&r[1].args, "target", 0) == 3);
@@ -83,7 +84,8 @@ static void test_config_load__rewards_of_every_kind(void **state) {
     assert_string_equal(r[3].command.items[2], "grep -c a");
     assert_string_equal(c.cfg->ppo.value_model, "reward");
     config_case_close(&c);
-    assert_refused(STAGE_PPO, PPO_TREE "ppo: {reward: {model: a, function: b}}\n", "needs one of");
+    assert_refused(STAGE_PPO, PPO_TREE "ppo: {reward: {model: a, function: ends}}\n",
+                   "needs one of");
     assert_refused(STAGE_PPO, PPO_TREE "ppo: {reward: {weight: 2}}\n", "needs one of");
     assert_refused(STAGE_PPO, PPO_TREE "ppo: {reward: {model: a, wieght: 2}}\n",
                    "did you mean `weight`?");
@@ -357,6 +359,43 @@ static void test_config_load__contradictions_are_errors(void **state) {
     }
 }
 
+/* Before anything is opened, with the place inside the entry. */
+static void test_config_load__built_in_rewards_are_checked(void **state) {
+    (void)state;
+    static const struct {
+        const char *reward, *part;
+    } CASES[] = {
+        {"{function: lenght, target: 3}",
+         "a.yaml:3:26: `ppo.reward.function` must be null, length, contains, count, starts_with, "
+         "ends or matches_field, not `lenght`; did you mean `length`?"},
+        {"[{model: m}, {function: sentiment}]", "a.yaml:3:39: `ppo.reward[1].function` must be"},
+        {"{function: length}", "a.yaml:3:26: `ppo.reward`: function `length` needs `target`"},
+        {"{function: length, target: 3, text: a}", "a.yaml:3:45: `ppo.reward`: function `length` "
+                                                   "has no argument `text`; it takes: target, "
+                                                   "scale"},
+        {"{function: length, target: 3, scale: 0}",
+         "a.yaml:3:45: `ppo.reward`: `scale` is `0`; it must be a number above 0"},
+        {"{function: length, target: many}", "`target` is `many`; it must be a number"},
+        {"{function: count, text: a, target: -1}", "`target` is `-1`"},
+        {"{function: contains, text: ''}", "`text` is empty"},
+        {"{function: ends, text: a}", "it takes: none"},
+        {"{function: ends, args: {text: a}}", "a.yaml:3:26: `ppo.reward`: function `ends` has no"},
+    };
+    for (size_t i = 0; i < COUNT_OF(CASES); i++) {
+        char *yaml = str_format("%sppo: {reward: %s}\n", PPO_TREE, CASES[i].reward);
+        ConfigCase c = config_case(STAGE_PPO, yaml, "--validate", NULL);
+        assert_int_equal(c.status, ERR_CONFIG);
+        assert_log(&c, CASES[i].part);
+        assert_int_equal(config_case_errors(&c), 1);
+        config_case_close(&c);
+        mem_free(yaml);
+    }
+    ConfigCase c = config_case(STAGE_PPO, FLAT, "ppo.reward.function=edns", NULL);
+    assert_int_equal(c.status, ERR_CONFIG);
+    assert_log(&c, "argument `ppo.reward.function=edns`: ");
+    config_case_close(&c);
+}
+
 static void test_config_load__all_errors_come_at_once_in_order(void **state) {
     (void)state;
     ConfigCase c = config_case(STAGE_SFT,
@@ -522,6 +561,7 @@ int main(void) {
         cmocka_unit_test(test_config_load__an_option_is_named_once),
         cmocka_unit_test(test_config_load__stop_token_is_eos_in_a_tree_only),
         cmocka_unit_test(test_config_load__contradictions_are_errors),
+        cmocka_unit_test(test_config_load__built_in_rewards_are_checked),
         cmocka_unit_test(test_config_load__all_errors_come_at_once_in_order),
         cmocka_unit_test(test_config_load__classic_kl_options),
         cmocka_unit_test(test_config_load__a_printed_config_reads_back),

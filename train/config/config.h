@@ -188,11 +188,23 @@ typedef struct RewardConfig {
 } RewardConfig;
 
 typedef enum RewardKind { REWARD_MODEL, REWARD_FUNCTION, REWARD_COMMAND, REWARD_URL } RewardKind;
+/* Numbered as in the schema. */
+typedef enum RewardFunction {
+    REWARD_FN_NULL,
+    REWARD_FN_LENGTH,
+    REWARD_FN_CONTAINS,
+    REWARD_FN_OCCURRENCES,
+    REWARD_FN_STARTS_WITH,
+    REWARD_FN_ENDS,
+    REWARD_FN_MATCHES_FIELD,
+    REWARD_FN_COUNT
+} RewardFunction;
 typedef struct RewardSource {
     RewardKind kind; /* resolved from which of the four is given */
-    char *model, *function, *url;
+    RewardFunction function;
+    char *model, *url;
     StrList command; /* argv; one string in YAML is run by /bin/sh -c (already expanded here) */
-    PairList args;   /* function: its other keys */
+    PairList args;   /* function: its other keys; all that it needs, and no others */
     double weight;
     double timeout_s; /* command, url: of one answer */
 } RewardSource;

@@ -90,6 +90,20 @@ static void help_key(FILE *f, const Key *k, int indent) {
     str_free(&what);
 }
 
+/* The built-in rewards; `format` shows name, arguments and value of one. */
+static void list_rewards(FILE *f, const char *format) {
+    const Record *source = schema_key(STAGE_PPO, "ppo.reward")->record;
+    const char *names = schema_record_key(source, "function")->range;
+    for (int i = 1; i < REWARD_FN_COUNT; i++) {
+        char name[64];
+        Str arguments = {0};
+        schema_choice_name(names, i, name);
+        config_reward_arguments(&arguments, &REWARD_FUNCTIONS[i]);
+        fprintf(f, format, name, str_text(&arguments), REWARD_FUNCTIONS[i].doc);
+        str_free(&arguments);
+    }
+}
+
 static const char *const USAGE =
     "  --validate        check the config and leave\n"
     "  --print-config    print the resolved config, with where each value came from, and leave\n"
@@ -108,6 +122,10 @@ void config_help(Stage stage, FILE *f) {
         for (size_t k = 0; k < *SCHEMA[s].n_keys; k++) {
             if (on_stage(SCHEMA[s].keys[k].stages, stage)) help_key(f, &SCHEMA[s].keys[k], 2);
         }
+    }
+    if (stage == STAGE_PPO) {
+        fputs("\nBuilt-in rewards and their arguments:\n", f);
+        list_rewards(f, "  %s (%s): %s\n");
     }
     fputs("\nAccepted from TRL's flat files at the value that changes nothing:\n", f);
     for (size_t i = 0; i < N_NEUTRALS; i++) {
@@ -363,6 +381,10 @@ void config_docs(FILE *f) {
         fputs("\n\n| key | value | meaning | flat names |\n|---|---|---|---|\n", f);
         for (size_t k = 0; k < *SCHEMA[s].n_keys; k++) docs_key(f, &SCHEMA[s].keys[k], "");
     }
+    fputs("\n## Built-in rewards\n\nOf `ppo.reward`: `{function: count, text: fox, target: 2}`.\n\n"
+          "| function | arguments | value |\n|---|---|---|\n",
+          f);
+    list_rewards(f, "| `%s` | %s | %s |\n");
     fputs("\n## Flat names with a translated value\n\n| name | becomes | values |\n|---|---|---|\n",
           f);
     for (size_t i = 0; i < N_ALIASES; i++) {

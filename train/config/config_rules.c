@@ -93,13 +93,6 @@ static void resolve_training(Config *c) {
     }
 }
 
-static void resolve_reward_source(RewardSource *r) {
-    r->kind = r->function    ? REWARD_FUNCTION
-              : r->command.n ? REWARD_COMMAND
-              : r->url       ? REWARD_URL
-                             : REWARD_MODEL;
-}
-
 /* kl_coef (TRL) and init_kl_coef (classic) are the same number: where the weight starts. */
 static void resolve_kl(PpoConfig *p, const Config *c) {
     bool has_kl = config_given(c, "ppo.kl_coef"), has_init = config_given(c, "ppo.init_kl_coef");
@@ -126,10 +119,8 @@ static void resolve_ppo(Config *c) {
         p->stop_token = STOP_TOKEN_NULL;
     }
     bool reward_is_model = false;
-    for (size_t i = 0; i < p->reward.n; i++) {
-        resolve_reward_source(&p->reward.items[i]);
-        reward_is_model |= p->reward.items[i].model != NULL;
-    }
+    config_rewards_resolve(c);
+    for (size_t i = 0; i < p->reward.n; i++) reward_is_model |= p->reward.items[i].model != NULL;
     if (!p->value_model) p->value_model = reward_is_model ? "reward" : "policy";
     resolve_kl(p, c);
     if (p->early_stopping == TRI_YES && config_is_null(p->target_kl)) p->target_kl = 1;
@@ -307,17 +298,6 @@ static void check_datasets(Config *c, const char *path, const DatasetList *list)
     }
 }
 
-static void check_reward_sources(Config *c) {
-    for (size_t i = 0; i < c->ppo.reward.n; i++) {
-        const RewardSource *r = &c->ppo.reward.items[i];
-        int n = (r->model != NULL) + (r->function != NULL) + (r->command.n > 0) + (r->url != NULL);
-        if (n != 1) {
-            error_at_key(c, "ppo.reward",
-                         "needs one of model, function, command, url in each entry");
-        }
-    }
-}
-
 /* The schedule knows its own arguments: ask it. */
 static void check_schedule(Config *c) {
     Schedule schedule;
@@ -347,7 +327,7 @@ void config_rules_apply(Config *c) {
     check_rules(c, NOT_BUILT, COUNT_OF(NOT_BUILT));
     check_datasets(c, "data.train", &c->data.train);
     check_datasets(c, "data.eval", &c->data.eval);
-    if (c->stage == STAGE_PPO) check_reward_sources(c);
+    if (c->stage == STAGE_PPO) config_rewards_check(c);
     check_schedule(c);
     note_without_effect(c);
 }

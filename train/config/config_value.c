@@ -230,14 +230,6 @@ static void set_pairs(ConfigState *s, const char *path, const YamlNode *node, Pa
 
 /* ---- records ---- */
 
-static const Key *record_key(const Record *r, const char *name) {
-    for (size_t i = 0; i < r->n_keys; i++) {
-        const Key *k = &r->keys[i];
-        if (strcmp(k->path, name) == 0 || (k->flat && strcmp(k->flat, name) == 0)) return k;
-    }
-    return NULL;
-}
-
 static const Key *rest_key(const Record *r) {
     for (size_t i = 0; i < r->n_keys; i++) {
         if (r->keys[i].flags & KEY_REST) return &r->keys[i];
@@ -266,7 +258,7 @@ static void set_mapping(ConfigState *s, const Record *r, const char *path, const
     YamlNode *rest = yaml_new_mapping(s->store, node);
     for (size_t i = 0; i < node->n; i++) {
         YamlNode *name = node->keys[i];
-        const Key *k = record_key(r, name->text);
+        const Key *k = schema_record_key(r, name->text);
         char *inner = str_format("%s.%s", path, name->text);
         if (k)
             config_value_set(s, k, inner, node->items[i], base);

@@ -78,6 +78,18 @@ bool config_value_is(const YamlNode *node, const char *alternatives);
 /* Fills in what follows from other values, then checks what must hold between them. */
 void config_rules_apply(Config *c);
 
+/* ---- config_rewards.c ---- */
+#define REWARD_FN_MAX_ARGS 4
+typedef struct RewardFunctionSpec {
+    const char *needs[REWARD_FN_MAX_ARGS], *takes[REWARD_FN_MAX_ARGS]; /* names of arguments */
+    const char *doc;                                                   /* its value */
+} RewardFunctionSpec;
+extern const RewardFunctionSpec REWARD_FUNCTIONS[REWARD_FN_COUNT];
+/* Appends the names of all arguments. */
+void config_reward_arguments(Str *out, const RewardFunctionSpec *f);
+void config_rewards_resolve(Config *c); /* which kind each entry is */
+void config_rewards_check(Config *c);   /* one kind each; functions with what they need */
+
 /* The slot of a path of this stage; CHECKs that there is one. */
 Slot *config_slot(ConfigState *s, const char *path);
 /* How messages name a key: its path, with the flat name that was written where it is another word.

@@ -68,6 +68,14 @@ const Key *schema_flat(Stage stage, const char *name) {
     return NULL;
 }
 
+const Key *schema_record_key(const Record *r, const char *name) {
+    for (size_t i = 0; i < r->n_keys; i++) {
+        const Key *k = &r->keys[i];
+        if (strcmp(k->path, name) == 0 || (k->flat && strcmp(k->flat, name) == 0)) return k;
+    }
+    return NULL;
+}
+
 const Alias *schema_alias(Stage stage, const char *flat) {
     for (size_t i = 0; i < N_ALIASES; i++) {
         if (on_stage(ALIASES[i].stages, stage) && strcmp(ALIASES[i].flat, flat) == 0) {

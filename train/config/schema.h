@@ -123,7 +123,8 @@ static inline bool on_stage(unsigned stages, Stage stage) {
 }
 
 const Key *schema_key(Stage stage, const char *path);
-const Key *schema_flat(Stage stage, const char *name); /* by a flat name */
+const Key *schema_flat(Stage stage, const char *name);           /* by a flat name */
+const Key *schema_record_key(const Record *r, const char *name); /* by its name or flat name */
 const Alias *schema_alias(Stage stage, const char *flat);
 const Neutral *schema_neutral(Stage stage, const char *path_or_flat);
 /* Which other stage knows this path or flat name (for "this is an option of ppo"); NULL: none. */

@@ -37,8 +37,9 @@ const size_t N_REWARD_KEYS = COUNT_OF(REWARD_KEYS);
 static const Key REWARD_SOURCE_KEYS[] = {
     FIELD("model", KEY_TEXT, model, "null", NULL,
           "A reward model: a folder, or the run folder of `reward`.", .flags = KEY_NULLABLE),
-    FIELD("function", KEY_TEXT, function, "null", NULL,
-          "A built-in function; its arguments stand beside it.", .flags = KEY_NULLABLE),
+    FIELD("function", KEY_CHOICE, function, "null",
+          "null|length|contains|count|starts_with|ends|matches_field",
+          "A built-in function; its arguments stand beside it."),
     FIELD("command", KEY_COMMAND, command, "[]", NULL,
           "A program that reads JSON lines {prompt, response} and answers a number a line; a list "
           "of words, or one text for the shell."),
