@@ -228,6 +228,13 @@ static void make_digest(Dataset *d) {
 
 /* ---- open and close ---- */
 
+static void log_lines(const char *lines) {
+    for (size_t n; *lines; lines += n + 1) {
+        n = strcspn(lines, "\n");
+        log_info("%.*s", (int)n, lines);
+    }
+}
+
 static Status build(Dataset *d, const DatasetOptions *o, int64_t *unit_end) {
     int64_t n_items;
     TRY(dataset_read(d, o, unit_end));
@@ -260,7 +267,8 @@ Status dataset_open(Dataset **out, const DatasetOptions *options) {
     int64_t *unit_end = mem_zalloc((size_t)options->n_sources, sizeof *unit_end);
     Status st = build(d, options, unit_end);
     mem_free(unit_end);
-    if (st != OK) {
+    if (st != OK) { /* which format was seen may say why */
+        log_lines(str_text(&d->notes));
         dataset_close(d);
         return st;
     }
@@ -271,6 +279,7 @@ Status dataset_open(Dataset **out, const DatasetOptions *options) {
 void dataset_close(Dataset *d) {
     if (!d) return;
     store_free(&d->store);
+    str_free(&d->notes);
     for (int32_t i = 0; i < d->n_files; i++) mem_free(d->files[i]);
     mem_free(d->files);
     mem_free(d->item_unit);
@@ -345,6 +354,7 @@ void dataset_digest(const Dataset *d, char hex[65]) {
 
 void dataset_log(const Dataset *d, const char *name) {
     const DatasetCounts *c = &d->counts;
+    log_lines(str_text(&d->notes));
     log_info("%s data: %lld rows, %lld items, %lld tokens", name, (long long)c->rows,
              (long long)d->n_items, (long long)c->tokens);
     if (c->truncated > 0)

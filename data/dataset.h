@@ -161,7 +161,8 @@ bool dataset_has_margin(const Dataset *d);
  * training data, whatever the files were called. */
 void dataset_digest(const Dataset *d, char hex[65]);
 
-/* Logs one line: rows, items, tokens, and whatever was dropped, cut or skipped, with the reason. */
+/* Logs a line a source (its format), a line a file that has columns which its format does not use,
+ * and one line: rows, items, tokens, and whatever was dropped, cut or skipped, with the reason. */
 void dataset_log(const Dataset *d, const char *name);
 
 /* NULL-terminated, sorted: for help, the config schema and did-you-mean. */

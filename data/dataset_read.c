@@ -1,7 +1,6 @@
 /* Files to units: each file in chunks of rows, the rows of a chunk in parallel, their results
  * appended in order, so that nothing depends on the number of threads. */
 #include "core/check.h"
-#include "core/log.h"
 #include "core/mem.h"
 #include "data/containers/locate.h"
 #include "data/dataset_store.h"
@@ -20,7 +19,8 @@ typedef struct Outcome {
     char *message;
     Encoded *encoded; /* [n] its records */
     int64_t n;
-    Str row; /* PROMPT: as one line of JSON */
+    Str row;    /* PROMPT: as one line of JSON */
+    Str unused; /* the columns that its format does not read, each with its NUL */
 } Outcome;
 
 /* A file in work. */
@@ -32,6 +32,8 @@ typedef struct Reading {
     const Encoder *encoder;
     const Format *format;
     int32_t file;
+    Json *unused; /* columns of all its rows, as keys */
+    Str last;     /* those of the row before */
 } Reading;
 
 static RowView view_of(const Reading *r, int64_t i, const Json *row) {
@@ -74,12 +76,18 @@ static Status encode_parts(const Reading *r, RowView *v, Outcome *out) {
     return OK;
 }
 
+/* A prompt's row goes on whole, to reward functions and commands: nothing of it is unused. */
 static Status encode_row(const Reading *r, int64_t i, Outcome *out) {
     Json *row;
+    RowUse use = {.n = 0};
     Status st = parse_object(r, i, &row);
     RowView v = view_of(r, i, row);
+    v.use = &use;
     if (st == OK) st = encode_parts(r, &v, out);
-    if (st == OK && r->options->kind == DATASET_PROMPT) json_dump(&out->row, row, 0);
+    if (st == OK && r->options->kind == DATASET_PROMPT)
+        json_dump(&out->row, row, 0);
+    else if (st == OK)
+        row_unused(&out->unused, &v);
     json_free(row);
     return st;
 }
@@ -89,6 +97,7 @@ static void outcome_free(Outcome *o) {
     for (int64_t k = 0; k < o->n; k++) encoded_free(&o->encoded[k]);
     mem_free(o->encoded);
     str_free(&o->row);
+    str_free(&o->unused);
     *o = (Outcome){0};
 }
 
@@ -132,13 +141,38 @@ static Status choose_format(Reading *r) {
     return st;
 }
 
-static void log_format(const Reading *r) {
+/* ---- notes ---- */
+
+static void note_format(const Reading *r) {
     const char *note = "";
     if (r->format->kind == DATASET_PREFERENCE && r->options->kind == DATASET_SFT)
         note = ": of each pair the chosen answer is learnt";
     if (r->format->kind == DATASET_SFT && r->options->kind == DATASET_PROMPT)
         note = ": of each row the prompt is used";
-    log_info("%s: format %s%s", r->source->path, r->format->name, note);
+    str_printf(&r->d->notes, "%s: format %s%s\n", r->source->path, r->format->name, note);
+}
+
+/* Most rows lack nothing that the row before did not lack. */
+static void collect_unused(Reading *r, const Outcome *o) {
+    if (o->unused.len == r->last.len &&
+        (o->unused.len == 0 || memcmp(o->unused.data, r->last.data, r->last.len) == 0))
+        return;
+    str_clear(&r->last);
+    str_append_n(&r->last, str_text(&o->unused), o->unused.len);
+    for (size_t at = 0; at < o->unused.len; at += strlen(o->unused.data + at) + 1)
+        json_set(r->unused, o->unused.data + at, json_new_bool(true));
+}
+
+static void note_unused(const Reading *r) {
+    Str names = {0};
+    const char *key;
+    Json *value;
+    for (JsonIter it = {0}; json_next(r->unused, &it, &key, &value);)
+        str_printf(&names, "%s`%s`", names.len > 0 ? ", " : "", key);
+    if (names.len > 0)
+        str_printf(&r->d->notes, "%s: columns that format %s does not use: %s\n",
+                   container_path(r->container), r->format->name, str_text(&names));
+    str_free(&names);
 }
 
 /* ---- counting and keeping ---- */
@@ -179,7 +213,7 @@ static void settle_part(const Reading *r, int64_t i, const Encoded *x, const Str
     FAIL("fate %d", (int)x->fate);
 }
 
-static Status settle(const Reading *r, int64_t i, const Outcome *o) {
+static Status settle(Reading *r, int64_t i, const Outcome *o) {
     DatasetCounts *c = &r->d->counts;
     c->rows++;
     if (o->status != OK) {
@@ -189,11 +223,12 @@ static Status settle(const Reading *r, int64_t i, const Outcome *o) {
         return OK;
     }
     c->barren += o->n == 0;
+    collect_unused(r, o);
     for (int64_t k = 0; k < o->n; k++) settle_part(r, i, &o->encoded[k], &o->row);
     return OK;
 }
 
-static Status read_rows(const Reading *r) {
+static Status read_rows(Reading *r) {
     int64_t n = container_rows(r->container);
     Outcome *outcomes = mem_zalloc(CHUNK, sizeof *outcomes);
     Status st = OK;
@@ -238,13 +273,17 @@ static Status read_file(Dataset *d, const DatasetOptions *o, const DatasetSource
                  .source = source,
                  .container = container,
                  .encoder = encoder,
-                 .file = d->n_files - 1};
+                 .file = d->n_files - 1,
+                 .unused = json_new_object()};
     Status st = OK;
     if (container_rows(container) > 0) {
         st = choose_format(&r);
-        if (st == OK && is_first) log_format(&r);
+        if (st == OK && is_first) note_format(&r);
         if (st == OK) st = read_rows(&r);
+        if (st == OK) note_unused(&r);
     }
+    json_free(r.unused);
+    str_free(&r.last);
     container_close(container);
     return st;
 }

@@ -42,6 +42,7 @@ struct Dataset {
     int64_t *item_seq;  /* [n_items+1] seq_id of each item's first sequence */
     int64_t n_items;
     bool has_margin;
+    Str notes; /* lines for dataset_log: formats, unused columns */
     DatasetCounts counts;
     char digest[SHA256_HEX];
 };

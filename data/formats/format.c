@@ -160,7 +160,7 @@ static Status fill(const RowView *v, Record *r, const char *what, const char *te
             }
             memcpy(name, p + 1, n);
             name[n] = '\0';
-            const Json *value = json_get(v->row, row_column(v, name));
+            const Json *value = row_value(v, name);
             if (!value)
                 st = row_fail(v, NULL, "`%s` names the column `%s`, which this row does not have",
                               what, name);

@@ -15,6 +15,13 @@ static const Json *root_of(const RowView *v) {
     return json_is(prompt, JSON_KIND_OBJECT) ? prompt : v->row;
 }
 
+/* A tree that is the row itself is read by its own names. */
+static void take_root(const RowView *v) {
+    static const char *const names[] = {"role", "text", "replies", "deleted", "rank"};
+    if (root_of(v) != v->row) return;
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) row_value(v, names[i]);
+}
+
 static bool is_role(const Json *node, const char *role) {
     const Json *value = json_get(node, "role");
     return json_is(value, JSON_KIND_STRING) && strcmp(json_str(value, NULL), role) == 0;
@@ -134,6 +141,7 @@ static Status read_best(const RowView *v, Record *r) {
 Status oasst_read(const RowView *v, Record *r) {
     Turn root = {NULL, root_of(v)};
     int64_t seen = 0;
+    take_root(v);
     if (!is_usable(root.node, "prompter"))
         return row_fail(v, NULL, "the tree does not begin with a text of the role `prompter`");
     if (v->kind == DATASET_SFT) return read_best(v, r);

@@ -1,7 +1,6 @@
 #include "data/formats/record.h"
 
 #include "core/rows.h"
-#include "core/str.h"
 #include "data/containers/scan.h"
 
 #include <stdarg.h>
@@ -18,13 +17,34 @@ const char *row_column(const RowView *v, const char *name) {
     return name;
 }
 
-const Json *row_get(const RowView *v, const char *name) {
+static bool is_taken(const RowUse *use, const Json *value) {
+    for (int i = 0; i < use->n; i++)
+        if (use->taken[i] == value) return true;
+    return use->n == ROW_USE_MOST;
+}
+
+const Json *row_value(const RowView *v, const char *name) {
     const Json *value = json_get(v->row, row_column(v, name));
+    if (v->use && value && !is_taken(v->use, value)) v->use->taken[v->use->n++] = value;
+    return value;
+}
+
+const Json *row_get(const RowView *v, const char *name) {
+    const Json *value = row_value(v, name);
     return json_is(value, JSON_KIND_NULL) ? NULL : value;
 }
 
 bool row_has(const RowView *v, const char *name) {
-    return row_get(v, name) != NULL;
+    const Json *value = json_get(v->row, row_column(v, name));
+    return value && !json_is(value, JSON_KIND_NULL);
+}
+
+void row_unused(Str *out, const RowView *v) {
+    const char *key;
+    Json *value;
+    for (JsonIter it = {0}; json_next(v->row, &it, &key, &value);)
+        if (!json_is(value, JSON_KIND_NULL) && !is_taken(v->use, value))
+            str_append_n(out, key, strlen(key) + 1);
 }
 
 Status row_fail(const RowView *v, const char *name, const char *fmt, ...) {

@@ -5,6 +5,7 @@
 
 #include "core/io/json.h"
 #include "core/status.h"
+#include "core/str.h"
 #include "data/containers/container.h"
 #include "data/dataset.h"
 
@@ -41,6 +42,13 @@ typedef struct Record {
 
 void record_free(Record *r);
 
+/* Which members of a row a format has taken, so that it can be said of which nobody took notice. */
+#define ROW_USE_MOST 64
+typedef struct RowUse {
+    const Json *taken[ROW_USE_MOST];
+    int n; /* ROW_USE_MOST: there were more, and no member counts as unused */
+} RowUse;
+
 /* The row that a format reads, with what it needs to name places. */
 typedef struct RowView {
     const Container *container;
@@ -50,12 +58,17 @@ typedef struct RowView {
     const char *text_field; /* dataset_text_field */
     DatasetKind kind;       /* what the rows are for */
     int64_t part;           /* which of the row's records is wanted, from 0 */
+    RowUse *use;            /* what row_get and row_value hand out is noted here; NULL: nowhere */
 } RowView;
 
-/* A member by the format's name for it, through the column map; NULL when missing or null. */
-const Json *row_get(const RowView *v, const char *name);
+/* A member by the format's name for it, through the column map, null included; NULL when missing.
+ */
+const Json *row_value(const RowView *v, const char *name);
+const Json *row_get(const RowView *v, const char *name);    /* NULL also when it is null */
 const char *row_column(const RowView *v, const char *name); /* what the file calls it */
-bool row_has(const RowView *v, const char *name);
+bool row_has(const RowView *v, const char *name); /* as row_get, but to look is not to take */
+/* Appends the names of the members, null ones aside, that nobody took, each with its NUL. */
+void row_unused(Str *out, const RowView *v);
 
 /* ERR_DATA "path:line:column: ...", the place of the member called `name` where it has one, else of
  * the row. name NULL: the row itself. */
