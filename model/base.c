@@ -2,7 +2,7 @@
 
 #include "core/check.h"
 #include "core/file.h"
-#include "core/io/safetensors.h"
+#include "core/io/tensor_file.h"
 #include "core/mem.h"
 #include "core/rng.h"
 #include "core/sha256.h"
@@ -312,17 +312,17 @@ static Status open_random(Base **out, Dev *dev, const BaseOptions *opt) {
 }
 
 /* A missing head means tied weights, unless config.json denies it. */
-static bool tied_in_file(const Json *config, const Safetensors *file) {
+static bool tied_in_file(const Json *config, const TensorFile *file) {
     return !json_get(config, "tie_word_embeddings") && !import_finds_head(file);
 }
 
 static Status open_folder(Base **out, Dev *dev, const BaseOptions *opt) {
     char *path = file_join(opt->path, "config.json");
-    Safetensors *file = NULL;
+    TensorFile *file = NULL;
     Json *config = NULL;
     Status st = OK;
     TRY_GOTO(json_read_file(&config, path), st, out);
-    TRY_GOTO(safetensors_open(&file, opt->path), st, out);
+    TRY_GOTO(tensor_file_open(&file, opt->path), st, out);
     if (json_is(config, JSON_KIND_OBJECT) && tied_in_file(config, file))
         json_set(config, "tie_word_embeddings", json_new_bool(true));
     st = base_create(out, dev, config, path, opt->dtype, opt->trainable, opt->trunk_only);
@@ -332,7 +332,7 @@ static Status open_folder(Base **out, Dev *dev, const BaseOptions *opt) {
     TRY_GOTO(import_weights(*out, file), st, out);
 out:
     json_free(config);
-    safetensors_close(file);
+    tensor_file_close(file);
     mem_free(path);
     return st;
 }

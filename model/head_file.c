@@ -2,6 +2,7 @@
 #include "core/check.h"
 #include "core/file.h"
 #include "core/io/safetensors.h"
+#include "core/io/tensor_file.h"
 #include "core/mem.h"
 #include "core/rng.h"
 #include "kernels/ops.h"
@@ -75,7 +76,14 @@ Status head_clone(Head **out, const Head *from, HeadKind kind, bool trainable) {
 /* ---- files
  * --------------------------------------------------------------------------------------- */
 
-static Status read_head(Head *h, const SafetensorsEntry *w, const SafetensorsEntry *b) {
+static Status upload(Weight *w, Dev *dev, const TensorEntry *e) {
+    void *made;
+    Status st = weight_upload(w, dev, e->dtype, tensor_entry_values(e, &made));
+    mem_free(made);
+    return st;
+}
+
+static Status read_head(Head *h, const TensorEntry *w, const TensorEntry *b) {
     int64_t width = h->base->info.width;
     if (w->rank != 2 || w->shape[0] != 1 || w->shape[1] != width)
         return status_fail(ERR_DATA, "%s: tensor `%s` must be [1,%lld]", w->file, w->name,
@@ -83,47 +91,52 @@ static Status read_head(Head *h, const SafetensorsEntry *w, const SafetensorsEnt
     if (w->dtype == DTYPE_NONE || !dtype_is_float(w->dtype))
         return status_fail(ERR_DATA, "%s: tensor `%s` is stored as %s; a float type is needed",
                            w->file, w->name, w->dtype_name);
-    TRY(weight_upload(&h->w, h->base->dev, w->dtype, w->data));
+    TRY(upload(&h->w, h->base->dev, w));
     if (!b || !weight_exists(&h->b)) return OK;
     if (b->rank != 1 || b->shape[0] != 1 || !dtype_is_float(b->dtype))
         return status_fail(ERR_DATA, "%s: tensor `%s` must be [1] of a float type", b->file,
                            b->name);
-    return weight_upload(&h->b, h->base->dev, b->dtype, b->data);
+    return upload(&h->b, h->base->dev, b);
 }
 
-/* Looks for a head in one file or folder, and reads it into h unless that is NULL; *found tells. */
+/* Looks for a head in one file, and reads it into h unless that is NULL; *found tells. */
 static Status try_file(Head *h, HeadKind kind, const char *path, bool *found) {
     static const char *const names[][2] = {
         {"v_head.summary.weight", "v_head.summary.bias"},
         {"score.weight", NULL},
         {"base_model.model.score.weight", NULL},
     };
-    Safetensors *file = NULL;
-    TRY(safetensors_open(&file, path));
+    TensorFile *file = NULL;
+    TRY(tensor_file_open(&file, path));
     Status st = OK;
     for (size_t i = 0; i < sizeof names / sizeof *names && !*found && st == OK; i++) {
         if (kind == HEAD_SCORE && i == 0) continue;
-        const SafetensorsEntry *w = safetensors_find(file, names[i][0]);
+        const TensorEntry *w = tensor_file_find(file, names[i][0]);
         if (!w) continue;
         *found = true;
-        if (h) st = read_head(h, w, names[i][1] ? safetensors_find(file, names[i][1]) : NULL);
+        if (h) st = read_head(h, w, names[i][1] ? tensor_file_find(file, names[i][1]) : NULL);
     }
-    safetensors_close(file);
+    tensor_file_close(file);
     return st;
 }
 
 /* Beside the model, in PEFT's file, or in the model's own. */
 static Status try_folder(Head *h, HeadKind kind, const char *folder, bool *found) {
-    static const char *const files[] = {"value_head.safetensors", "adapter_model.safetensors",
-                                        "model.safetensors", "model.safetensors.index.json"};
+    static const char *const files[] = {
+        "value_head.safetensors",
+        "adapter_model.safetensors",
+        "adapter_model.bin",
+        "model.safetensors",
+        "model.safetensors.index.json",
+        "pytorch_model.bin",
+        "pytorch_model.bin.index.json",
+    };
     Status st = OK;
     *found = false;
     for (size_t i = kind == HEAD_SCORE; i < sizeof files / sizeof *files && !*found && st == OK;
          i++) {
         char *path = file_join(folder, files[i]);
-        bool there = file_exists(path);
-        /* The weights of a whole model are opened by its folder, which knows about shards. */
-        if (there) st = try_file(h, kind, i < 2 ? path : folder, found);
+        if (file_exists(path)) st = try_file(h, kind, path, found);
         mem_free(path);
     }
     return st;

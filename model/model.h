@@ -102,8 +102,9 @@ typedef struct LoraOptions {
 } LoraOptions;
 
 Status adapter_create(Adapter **out, Base *b, const char *name, const LoraOptions *opt);
-/* A PEFT folder: adapter_config.json + adapter_model.safetensors; shapes and names checked against
- * the base in full. The head saved under modules_to_save (score) is read by head_load. */
+/* A PEFT folder: adapter_config.json + adapter_model.safetensors (or .bin); shapes and names
+ * checked against the base in full. The head saved under modules_to_save (score) is read by
+ * head_load. */
 Status adapter_load(Adapter **out, Base *b, const char *name, const char *folder, bool trainable);
 /* head may be NULL; its weight goes into the same file as PEFT's modules_to_save. base_path is what
  * adapter_config.json names. */

@@ -2,7 +2,7 @@
 
 #include "core/check.h"
 #include "core/file.h"
-#include "core/io/safetensors.h"
+#include "core/io/tensor_file.h"
 #include "core/log.h"
 #include "core/mem.h"
 #include "core/str.h"
@@ -193,14 +193,14 @@ PassOptions setup_pass_options(const Config *cfg, bool dropout) {
 static DType dtype_of_file(const char *folder) {
     static const DType known[] = {DTYPE_F32, DTYPE_BF16, DTYPE_F16};
     size_t bytes[3] = {0}, most = 0;
-    Safetensors *file = NULL;
-    if (!folder || safetensors_open(&file, folder) != OK) return DTYPE_F32; /* base_open says why */
-    for (int64_t i = 0; i < safetensors_count(file); i++) {
-        const SafetensorsEntry *e = safetensors_at(file, i);
+    TensorFile *file = NULL;
+    if (!folder || tensor_file_open(&file, folder) != OK) return DTYPE_F32; /* base_open says why */
+    for (int64_t i = 0; i < tensor_file_count(file); i++) {
+        const TensorEntry *e = tensor_file_at(file, i);
         for (size_t k = 0; k < 3; k++)
             if (e->dtype == known[k]) bytes[k] += e->bytes;
     }
-    safetensors_close(file);
+    tensor_file_close(file);
     for (size_t k = 1; k < 3; k++)
         if (bytes[k] > bytes[most]) most = k;
     return known[most];

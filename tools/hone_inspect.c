@@ -10,7 +10,7 @@ Status hone_inspect(int argc, char **argv) {
     bool help = false;
     const Arg args[] = {
         {"PATH", ARG_TEXT, &path, true,
-         "run folder, checkpoint, model, adapter, tokenizer, .safetensors or .h5 file"},
+         "run folder, checkpoint, model, adapter, tokenizer, .safetensors, .bin or .h5 file"},
         {0},
     };
     TRY(args_parse(&(ArgTable){.program = "hone inspect",

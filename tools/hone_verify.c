@@ -2,7 +2,7 @@
 #include "core/args.h"
 #include "core/file.h"
 #include "core/io/json.h"
-#include "core/io/safetensors.h"
+#include "core/io/tensor_file.h"
 #include "core/mem.h"
 #include "tools/verbs.h"
 #include "train/checkpoint.h"
@@ -40,10 +40,10 @@ static Status verify_checkpoints(Verdict *v, const char *run) {
 
 /* The tensors must be readable, and the digest the one that the run has noted at its end. */
 static Status check_final(const char *final, const char *noted) {
-    Safetensors *s = NULL;
+    TensorFile *s = NULL;
     char hex[65];
-    TRY(safetensors_open(&s, final));
-    safetensors_close(s);
+    TRY(tensor_file_open(&s, final));
+    tensor_file_close(s);
     TRY(run_digest_path(hex, final));
     if (str_equal(hex, noted)) return OK;
     return status_fail(ERR_DATA,

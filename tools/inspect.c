@@ -2,6 +2,7 @@
 
 #include "core/file.h"
 #include "core/io/jsonl.h"
+#include "core/io/tensor_file.h"
 #include "core/mem.h"
 #include "core/progress.h"
 #include "data/tokenizer/tokenizer.h"
@@ -84,7 +85,7 @@ static bool has_tokenizer(const char *folder) {
 static Status inspect_weights(Str *out, const char *folder, const char *what, const char *config) {
     str_printf(out, "%s  %s\n", what, folder);
     TRY(add_json_file(out, folder, config));
-    TRY(inspect_safetensors(out, folder));
+    TRY(inspect_tensors(out, folder));
     return has_tokenizer(folder) ? inspect_tokenizer(out, folder) : OK;
 }
 
@@ -192,14 +193,13 @@ static Status inspect_run(Str *out, const char *folder) {
 /* ---- which it is --------------------------------------------------------------------------- */
 
 static Status inspect_file(Str *out, const char *path) {
-    if (str_ends(path, ".safetensors") || str_ends(path, ".safetensors.index.json"))
-        return inspect_safetensors(out, path);
+    if (tensor_file_is_named(path)) return inspect_tensors(out, path);
     if (str_ends(path, ".h5")) return inspect_h5(out, path);
     if (str_equal(file_name(path), "tokenizer.json") || str_ends(path, ".model"))
         return inspect_tokenizer(out, path);
     return status_fail(ERR_DATA,
-                       "%s: is none of the files that are looked into: .safetensors, .h5, "
-                       "tokenizer.json, tokenizer.model",
+                       "%s: is none of the files that are looked into: .safetensors, .bin, .pt, "
+                       ".pth, .h5, tokenizer.json, tokenizer.model",
                        path);
 }
 

@@ -1,7 +1,7 @@
 /* Tables of tensors, for `hone inspect`. */
 #include "core/file.h"
 #include "core/io/h5.h"
-#include "core/io/safetensors.h"
+#include "core/io/tensor_file.h"
 #include "core/mem.h"
 #include "core/sha256.h"
 #include "tools/inspect.h"
@@ -43,12 +43,12 @@ static int wider(int width, const char *name) {
 }
 
 /* Each file once, in order, with its size and SHA-256. */
-static Status add_files(Str *out, const Safetensors *s) {
+static Status add_files(Str *out, const TensorFile *s) {
     char hex[SHA256_HEX], size[32];
-    for (int64_t i = 0; i < safetensors_count(s); i++) {
-        const char *file = safetensors_at(s, i)->file;
+    for (int64_t i = 0; i < tensor_file_count(s); i++) {
+        const char *file = tensor_file_at(s, i)->file;
         bool seen = false;
-        for (int64_t k = 0; k < i && !seen; k++) seen = str_equal(safetensors_at(s, k)->file, file);
+        for (int64_t k = 0; k < i && !seen; k++) seen = str_equal(tensor_file_at(s, k)->file, file);
         if (seen) continue;
         TRY(sha256_file(hex, file));
         str_printf(out, "%s  %s  sha256 %s\n", file,
@@ -57,20 +57,20 @@ static Status add_files(Str *out, const Safetensors *s) {
     return OK;
 }
 
-Status inspect_safetensors(Str *out, const char *path) {
-    Safetensors *s = NULL;
+Status inspect_tensors(Str *out, const char *path) {
+    TensorFile *s = NULL;
     Sums sums = {0};
     int width = 0;
-    TRY(safetensors_open(&s, path));
+    TRY(tensor_file_open(&s, path));
     Status st = add_files(out, s);
-    for (int64_t i = 0; i < safetensors_count(s); i++)
-        width = wider(width, safetensors_at(s, i)->name);
-    for (int64_t i = 0; i < safetensors_count(s); i++) {
-        const SafetensorsEntry *e = safetensors_at(s, i);
+    for (int64_t i = 0; i < tensor_file_count(s); i++)
+        width = wider(width, tensor_file_at(s, i)->name);
+    for (int64_t i = 0; i < tensor_file_count(s); i++) {
+        const TensorEntry *e = tensor_file_at(s, i);
         add_row(out, &sums, e->name, width, e->dtype_name, e->shape, e->rank, e->bytes);
     }
     add_sums(out, &sums);
-    safetensors_close(s);
+    tensor_file_close(s);
     return st;
 }
 

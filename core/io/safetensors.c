@@ -3,7 +3,8 @@
 #include "core/check.h"
 #include "core/file.h"
 #include "core/io/json.h"
-#include "core/log.h"
+#include "core/io/little.h"
+#include "core/io/shard_index.h"
 #include "core/mem.h"
 #include "core/str.h"
 
@@ -35,31 +36,25 @@ typedef struct Shard {
     char *path;
     FileMap map;
     Json *header; /* the entries' names are its keys */
-    SafetensorsEntry *entries;
+    TensorEntry *entries;
     int64_t n_entries;
 } Shard;
 
 struct Safetensors {
     Shard *shards;
     int64_t n_shards;
-    SafetensorsEntry *entries; /* of all shards, by name */
+    TensorEntry *entries; /* of all shards, by name */
     int64_t n_entries;
 };
 
 /* ---- one file ---- */
-
-static uint64_t load_little(const unsigned char *p) {
-    uint64_t x = 0;
-    for (int i = 7; i >= 0; i--) x = x << 8 | p[i];
-    return x;
-}
 
 static Status read_header(Shard *s) {
     const FileMap *m = &s->map;
     if (m->size < 8)
         return status_fail(ERR_DATA, "%s: not a safetensors file: %zu bytes, at least 8 are needed",
                            s->path, m->size);
-    uint64_t n = load_little(m->data);
+    uint64_t n = little_u64(m->data);
     if (n > HEADER_MAX)
         return status_fail(ERR_DATA,
                            "%s: not a safetensors file: its header would have %llu bytes, more "
@@ -87,11 +82,11 @@ static Status check_metadata(const Shard *s) {
     return OK;
 }
 
-static Status fail_entry(const Shard *s, const SafetensorsEntry *e, const char *what) {
+static Status fail_entry(const Shard *s, const TensorEntry *e, const char *what) {
     return status_fail(ERR_DATA, "%s: tensor `%.200s`: %s", s->path, e->name, what);
 }
 
-static Status read_shape(const Shard *s, SafetensorsEntry *e, const Json *info, size_t *count) {
+static Status read_shape(const Shard *s, TensorEntry *e, const Json *info, size_t *count) {
     Json *shape = json_get(info, "shape");
     if (!json_is(shape, JSON_KIND_ARRAY)) return fail_entry(s, e, "`shape` is not an array");
     if (json_len(shape) > SAFETENSORS_MAX_RANK) return fail_entry(s, e, "more than 8 axes");
@@ -108,7 +103,7 @@ static Status read_shape(const Shard *s, SafetensorsEntry *e, const Json *info, 
     return OK;
 }
 
-static Status read_dtype(const Shard *s, SafetensorsEntry *e, const Json *info, size_t *bits) {
+static Status read_dtype(const Shard *s, TensorEntry *e, const Json *info, size_t *bits) {
     Json *dtype = json_get(info, "dtype");
     if (!json_is(dtype, JSON_KIND_STRING)) return fail_entry(s, e, "`dtype` is not a string");
     for (size_t i = 0; i < N_DTYPES; i++) {
@@ -122,8 +117,8 @@ static Status read_dtype(const Shard *s, SafetensorsEntry *e, const Json *info, 
                        json_str(dtype, NULL));
 }
 
-static Status read_offsets(const Shard *s, SafetensorsEntry *e, const Json *info) {
-    size_t buffer = s->map.size - 8 - (size_t)load_little(s->map.data);
+static Status read_offsets(const Shard *s, TensorEntry *e, const Json *info) {
+    size_t buffer = s->map.size - 8 - (size_t)little_u64(s->map.data);
     Json *offsets = json_get(info, "data_offsets");
     const Json *begin = json_at(offsets, 0), *end = json_at(offsets, 1);
     if (json_len(offsets) != 2 || !json_is(begin, JSON_KIND_INT) || !json_is(end, JSON_KIND_INT) ||
@@ -136,9 +131,9 @@ static Status read_offsets(const Shard *s, SafetensorsEntry *e, const Json *info
     return OK;
 }
 
-static Status read_entry(const Shard *s, SafetensorsEntry *e, const char *name, const Json *info) {
+static Status read_entry(const Shard *s, TensorEntry *e, const char *name, const Json *info) {
     size_t count = 0, bits = 0, total;
-    *e = (SafetensorsEntry){.name = name, .file = s->path};
+    *e = (TensorEntry){.name = name, .file = s->path};
     if (strlen(name) > NAME_MAX_BYTES) return fail_entry(s, e, "the name has over 1024 bytes");
     if (!json_is(info, JSON_KIND_OBJECT)) return fail_entry(s, e, "is not described by an object");
     if (json_len(info) != 3)
@@ -157,7 +152,7 @@ static Status read_entry(const Shard *s, SafetensorsEntry *e, const char *name, 
 }
 
 static int compare_places(const void *a, const void *b) {
-    const SafetensorsEntry *x = a, *y = b;
+    const TensorEntry *x = a, *y = b;
     uintptr_t p = (uintptr_t)x->data, q = (uintptr_t)y->data;
     if (p != q) return p < q ? -1 : 1;
     return x->bytes < y->bytes ? -1 : x->bytes > y->bytes;
@@ -167,11 +162,11 @@ static int compare_places(const void *a, const void *b) {
  * file's, and what is in two could be changed behind the other's back. Sorts the entries by place.
  */
 static Status check_places(Shard *s) {
-    const unsigned char *at = s->map.data + 8 + (size_t)load_little(s->map.data);
+    const unsigned char *at = s->map.data + 8 + (size_t)little_u64(s->map.data);
     if (s->n_entries > 1)
         qsort(s->entries, (size_t)s->n_entries, sizeof *s->entries, compare_places);
     for (int64_t i = 0; i < s->n_entries; i++) {
-        const SafetensorsEntry *e = &s->entries[i];
+        const TensorEntry *e = &s->entries[i];
         if ((const unsigned char *)e->data < at) return fail_entry(s, e, "overlaps another tensor");
         if ((const unsigned char *)e->data > at) return fail_entry(s, e, "has a hole before it");
         at += e->bytes;
@@ -209,27 +204,12 @@ static void close_shard(Shard *s) {
 
 /* ---- several files ---- */
 
-static int compare_names(const void *a, const void *b) {
-    return strcmp(((const SafetensorsEntry *)a)->name, ((const SafetensorsEntry *)b)->name);
-}
-
-static int compare_with_name(const void *name, const void *entry) {
-    return strcmp(name, ((const SafetensorsEntry *)entry)->name);
-}
-
-static const SafetensorsEntry *find_in(const SafetensorsEntry *entries, int64_t n,
-                                       const char *name) {
-    if (n == 0) return NULL;
-    return bsearch(name, entries, (size_t)n, sizeof *entries, compare_with_name);
-}
-
 static Status add_shard(Safetensors *s, const char *path) {
     s->shards = mem_realloc(s->shards, (size_t)s->n_shards + 1, sizeof *s->shards);
     Shard *shard = &s->shards[s->n_shards++];
     *shard = (Shard){0};
     TRY(open_shard(shard, path));
-    if (shard->n_entries > 1)
-        qsort(shard->entries, (size_t)shard->n_entries, sizeof *shard->entries, compare_names);
+    tensor_entries_sort(shard->entries, shard->n_entries);
     return OK;
 }
 
@@ -241,59 +221,28 @@ static Status open_single(Safetensors *s, const char *path) {
     return OK;
 }
 
-/* The shard of that file name, opened at its first use. The pointer holds until the next call. */
-static Status shard_of(Shard **out, Safetensors *s, const char *folder, const char *name,
-                       const char *index_path) {
-    for (int64_t i = 0; i < s->n_shards; i++) {
-        *out = &s->shards[i];
-        if (str_equal(file_name((*out)->path), name)) return OK;
-    }
-    if (!file_name_is_plain(name) || !str_ends(name, ".safetensors"))
-        return status_fail(ERR_DATA, "%s: `%.200s` is not the plain name of a .safetensors file",
-                           index_path, name);
-    char *path = file_join(folder, name);
+static Status take_mapped(Safetensors *s, const ShardIndex *index) {
+    const TensorEntry **entries = mem_zalloc((size_t)index->n_files, sizeof *entries);
+    int64_t *n = mem_zalloc((size_t)index->n_files, sizeof *n);
     Status st = OK;
-    if (!file_exists(path))
-        st = status_fail(ERR_INPUT, "%s: this shard is missing; %s names it", path, index_path);
-    if (st == OK) st = add_shard(s, path);
-    mem_free(path);
-    if (st == OK) *out = &s->shards[s->n_shards - 1];
+    for (int64_t f = 0; f < index->n_files && st == OK; f++) {
+        st = add_shard(s, index->files[f]);
+        entries[f] = s->shards[f].entries;
+        n[f] = s->shards[f].n_entries;
+    }
+    s->entries = mem_alloc((size_t)index->n_names * sizeof *s->entries);
+    if (st == OK) st = shard_index_pick(index, s->entries, entries, n);
+    if (st == OK) s->n_entries = index->n_names;
+    mem_free(entries);
+    mem_free(n);
     return st;
 }
 
-static Status take_mapped(Safetensors *s, const Json *map, const char *path, const char *folder) {
-    const char *name;
-    Json *file;
-    s->entries = mem_alloc((size_t)json_len(map) * sizeof *s->entries);
-    for (JsonIter it = {0}; json_next(map, &it, &name, &file);) {
-        Shard *shard = NULL;
-        if (!json_is(file, JSON_KIND_STRING))
-            return status_fail(ERR_DATA, "%s: `weight_map.%.200s` must be a string", path, name);
-        TRY(shard_of(&shard, s, folder, json_str(file, NULL), path));
-        const SafetensorsEntry *e = find_in(shard->entries, shard->n_entries, name);
-        if (!e)
-            return status_fail(ERR_DATA, "%s: tensor `%.200s` is not in it, but %s says so",
-                               shard->path, name, path);
-        s->entries[s->n_entries++] = *e;
-    }
-    int64_t in_files = 0;
-    for (int64_t i = 0; i < s->n_shards; i++) in_files += s->shards[i].n_entries;
-    if (in_files > s->n_entries)
-        log_warn("%s: %lld tensors of its files are not listed and not used", path,
-                 (long long)(in_files - s->n_entries));
-    if (s->n_entries > 1)
-        qsort(s->entries, (size_t)s->n_entries, sizeof *s->entries, compare_names);
-    return OK;
-}
-
 static Status open_index(Safetensors *s, const char *path) {
-    Json *index = NULL, *map = NULL;
-    TRY(json_read_file(&index, path));
-    char *folder = file_folder(path);
-    Status st = json_want(&map, index, "weight_map", JSON_KIND_OBJECT, path);
-    if (st == OK) st = take_mapped(s, map, path, folder);
-    mem_free(folder);
-    json_free(index);
+    ShardIndex index;
+    Status st = shard_index_open(&index, path, ".safetensors");
+    if (st == OK) st = take_mapped(s, &index);
+    shard_index_close(&index);
     return st;
 }
 
@@ -339,13 +288,13 @@ int64_t safetensors_count(const Safetensors *s) {
     return s->n_entries;
 }
 
-const SafetensorsEntry *safetensors_at(const Safetensors *s, int64_t i) {
+const TensorEntry *safetensors_at(const Safetensors *s, int64_t i) {
     CHECK(i >= 0 && i < s->n_entries, "%lld of %lld", (long long)i, (long long)s->n_entries);
     return &s->entries[i];
 }
 
-const SafetensorsEntry *safetensors_find(const Safetensors *s, const char *name) {
-    return find_in(s->entries, s->n_entries, name);
+const TensorEntry *safetensors_find(const Safetensors *s, const char *name) {
+    return tensor_entries_find(s->entries, s->n_entries, name);
 }
 
 const char *safetensors_meta(const Safetensors *s, const char *key) {
@@ -356,7 +305,7 @@ const char *safetensors_meta(const Safetensors *s, const char *key) {
     return NULL;
 }
 
-Tensor safetensors_tensor(const SafetensorsEntry *e) {
+Tensor safetensors_tensor(const TensorEntry *e) {
     CHECK(e->dtype != DTYPE_NONE && e->rank <= TENSOR_MAX_RANK, "%s: dtype %s, rank %d", e->name,
           e->dtype_name, e->rank);
     /* The mapping is read-only; Tensor has one pointer for all uses. */

@@ -10,6 +10,7 @@
 #ifndef HONE_CORE_IO_SAFETENSORS_H
 #define HONE_CORE_IO_SAFETENSORS_H
 
+#include "core/io/tensor_entry.h"
 #include "core/publish.h"
 #include "core/status.h"
 #include "core/tensor.h"
@@ -17,23 +18,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define SAFETENSORS_MAX_RANK 8
+#define SAFETENSORS_MAX_RANK TENSOR_ENTRY_MAX_RANK
 
 /* ---- reading ---- */
 
 typedef struct Safetensors Safetensors;
-
-typedef struct SafetensorsEntry {
-    const char *name;
-    DType dtype;            /* DTYPE_NONE: known to the format, not to us (F8_E4M3, U32, ...) */
-    const char *dtype_name; /* the format's word: "BF16" */
-    int rank;
-    int64_t shape[SAFETENSORS_MAX_RANK];
-    const void
-        *data; /* into the mapping; aligned only as the file has it: read it by dtype_convert */
-    size_t bytes;
-    const char *file; /* path of the shard, for messages */
-} SafetensorsEntry;
 
 /* `path`: a .safetensors file, an index ("*.safetensors.index.json"), or a folder that holds
  * model.safetensors, model.safetensors.index.json or adapter_model.safetensors (in this order). */
@@ -41,12 +30,12 @@ Status safetensors_open(Safetensors **out, const char *path);
 void safetensors_close(Safetensors *s);
 
 int64_t safetensors_count(const Safetensors *s);
-const SafetensorsEntry *safetensors_at(const Safetensors *s, int64_t i); /* in order of name */
-const SafetensorsEntry *safetensors_find(const Safetensors *s, const char *name); /* NULL: none */
-const char *safetensors_meta(const Safetensors *s, const char *key);              /* NULL: none */
+const TensorEntry *safetensors_at(const Safetensors *s, int64_t i);          /* in order of name */
+const TensorEntry *safetensors_find(const Safetensors *s, const char *name); /* NULL: none */
+const char *safetensors_meta(const Safetensors *s, const char *key);         /* NULL: none */
 
 /* The entry as a view; CHECKs that its dtype is ours and its rank at most TENSOR_MAX_RANK. */
-Tensor safetensors_tensor(const SafetensorsEntry *e);
+Tensor safetensors_tensor(const TensorEntry *e);
 
 /* The format's word for a dtype of ours: "BF16". */
 const char *safetensors_dtype_name(DType dtype);
@@ -74,8 +63,9 @@ typedef struct SafetensorsSpec {
 
 /* One file, published at `path`. */
 Status safetensors_save(const char *path, const SafetensorsSpec *spec);
-/* Files below `folder` (of a folder that is being published: publish_folder_path): "<stem>.safetensors", or when
- * the data is more than shard_bytes (0: never) "<stem>-00001-of-00003.safetensors" ... and
+/* Files below `folder` (of a folder that is being published: publish_folder_path):
+ * "<stem>.safetensors", or when the data is more than shard_bytes (0: never)
+ * "<stem>-00001-of-00003.safetensors" ... and
  * "<stem>.safetensors.index.json". */
 Status safetensors_save_in(const char *folder, const char *stem, size_t shard_bytes,
                            const SafetensorsSpec *spec);

@@ -311,20 +311,19 @@ void import_name_weights(Base *b) {
  * ------------------------------------------------------------------------------------- */
 
 /* The name in the file: as it is, or without the trunk's prefix or the first words of it. */
-static const SafetensorsEntry *find_weight(const Base *b, const Safetensors *file,
-                                           const char *name) {
-    const SafetensorsEntry *e = safetensors_find(file, name);
+static const TensorEntry *find_weight(const Base *b, const TensorFile *file, const char *name) {
+    const TensorEntry *e = tensor_file_find(file, name);
     if (!str_starts(name, b->trunk)) return e;
     for (const char *p = b->trunk; !e && *p; p++)
-        if (*p == '.') e = safetensors_find(file, name + (p - b->trunk) + 1);
+        if (*p == '.') e = tensor_file_find(file, name + (p - b->trunk) + 1);
     return e;
 }
 
-bool import_finds_head(const Safetensors *file) {
-    return safetensors_find(file, "lm_head.weight") || safetensors_find(file, "embed_out.weight");
+bool import_finds_head(const TensorFile *file) {
+    return tensor_file_find(file, "lm_head.weight") || tensor_file_find(file, "embed_out.weight");
 }
 
-static Status wrong_shape(const SafetensorsEntry *e, int64_t rows, int64_t cols, int rank) {
+static Status wrong_shape(const TensorEntry *e, int64_t rows, int64_t cols, int rank) {
     Str has = {0};
     for (int i = 0; i < e->rank; i++)
         str_printf(&has, "%s%lld", i ? "," : "", (long long)e->shape[i]);
@@ -338,7 +337,7 @@ static Status wrong_shape(const SafetensorsEntry *e, int64_t rows, int64_t cols,
     return st;
 }
 
-static Status import_one(Base *b, const WeightRef *r, const SafetensorsEntry *e) {
+static Status import_one(Base *b, const WeightRef *r, const TensorEntry *e) {
     int64_t rows = r->transposed ? r->cols : r->rows, cols = r->transposed ? r->rows : r->cols;
     bool fits = e->rank == r->rank && e->shape[0] == rows && (r->rank == 1 || e->shape[1] == cols);
     if (!fits) return wrong_shape(e, rows, cols, r->rank);
@@ -347,20 +346,24 @@ static Status import_one(Base *b, const WeightRef *r, const SafetensorsEntry *e)
                            "%s: tensor `%s` is stored as %s; float32, bfloat16 or float16 "
                            "is needed",
                            e->file, e->name, e->dtype_name);
-    return base_write_weight(b, r, e->dtype, e->data);
+    void *made;
+    const void *values = tensor_entry_values(e, &made);
+    Status st = base_write_weight(b, r, e->dtype, values);
+    mem_free(made);
+    return st;
 }
 
-static bool has_place(const Base *b, const Safetensors *file, const SafetensorsEntry *e) {
+static bool has_place(const Base *b, const TensorFile *file, const TensorEntry *e) {
     for (int i = 0; i < b->n_refs; i++)
         if (find_weight(b, file, b->refs[i].name) == e) return true;
     return is_ignored(e->name);
 }
 
-Status import_weights(Base *b, const Safetensors *file) {
-    const char *where = safetensors_count(file) ? safetensors_at(file, 0)->file : b->folder;
+Status import_weights(Base *b, const TensorFile *file) {
+    const char *where = tensor_file_count(file) ? tensor_file_at(file, 0)->file : b->folder;
     int64_t used = 0;
     for (int i = 0; i < b->n_refs; i++) {
-        const SafetensorsEntry *e = find_weight(b, file, b->refs[i].name);
+        const TensorEntry *e = find_weight(b, file, b->refs[i].name);
         if (!e)
             return status_fail(ERR_DATA,
                                "%s: tensor `%s` is missing; config.json says %s with %lld "
@@ -370,11 +373,11 @@ Status import_weights(Base *b, const Safetensors *file) {
         TRY(import_one(b, &b->refs[i], e));
         used++;
     }
-    if (used == safetensors_count(file)) return OK;
-    for (int64_t i = 0; i < safetensors_count(file); i++)
-        if (!has_place(b, file, safetensors_at(file, i)))
+    if (used == tensor_file_count(file)) return OK;
+    for (int64_t i = 0; i < tensor_file_count(file); i++)
+        if (!has_place(b, file, tensor_file_at(file, i)))
             return status_fail(ERR_DATA, "%s: tensor `%s` has no place in a %s made by config.json",
-                               safetensors_at(file, i)->file, safetensors_at(file, i)->name,
+                               tensor_file_at(file, i)->file, tensor_file_at(file, i)->name,
                                b->arch.spec->architecture);
     return OK;
 }

@@ -3,7 +3,7 @@
 #ifndef HONE_MODEL_IMPORT_H
 #define HONE_MODEL_IMPORT_H
 
-#include "core/io/safetensors.h"
+#include "core/io/tensor_file.h"
 #include "model/base.h"
 
 /* Fills base->refs, base->modules and base->trunk after the layers are wired. */
@@ -12,9 +12,9 @@ void import_name_weights(Base *b);
 /* Every weight of the base from the file(s). ERR_DATA: a tensor is missing, has another shape or no
  * float type, or the file holds one that this architecture has no place for; each is named. Names
  * may lack the trunk's prefix (the first GPT-2 files). */
-Status import_weights(Base *b, const Safetensors *file);
+Status import_weights(Base *b, const TensorFile *file);
 
 /* Does the file hold a language-model head of its own? */
-bool import_finds_head(const Safetensors *file);
+bool import_finds_head(const TensorFile *file);
 
 #endif

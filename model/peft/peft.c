@@ -4,6 +4,7 @@
 #include "core/file.h"
 #include "core/io/json.h"
 #include "core/io/safetensors.h"
+#include "core/io/tensor_file.h"
 #include "core/mem.h"
 #include "core/publish.h"
 #include "model/head.h"
@@ -77,7 +78,7 @@ static Status read_config(LoraOptions *opt, const Json *config, const char *wher
 /* ---- adapter_model.safetensors in
  * ---------------------------------------------------------------- */
 
-static Status check_matrix(const SafetensorsEntry *e, int64_t rows, int64_t cols) {
+static Status check_matrix(const TensorEntry *e, int64_t rows, int64_t cols) {
     if (e->dtype == DTYPE_NONE || !dtype_is_float(e->dtype))
         return status_fail(ERR_DATA, "%s: tensor `%s` is stored as %s; a float type is needed",
                            e->file, e->name, e->dtype_name);
@@ -90,21 +91,23 @@ static Status check_matrix(const SafetensorsEntry *e, int64_t rows, int64_t cols
 }
 
 /* B's rows are outputs: they lie in the order of the projection's. */
-static Status upload_rows(Weight *w, Dev *dev, const RowOrder *order, const SafetensorsEntry *e) {
-    void *ours = mem_alloc(e->bytes);
-    linear_reorder(order, ours, e->data, e->shape[0], e->bytes / (size_t)e->shape[0], false);
+static Status upload_rows(Weight *w, Dev *dev, const RowOrder *order, const TensorEntry *e) {
+    void *made, *ours = mem_alloc(e->bytes);
+    linear_reorder(order, ours, tensor_entry_values(e, &made), e->shape[0],
+                   e->bytes / (size_t)e->shape[0], false);
     Status st = weight_upload(w, dev, e->dtype, ours);
+    mem_free(made);
     mem_free(ours);
     return st;
 }
 
 /* The pair of one module, when the file has it; counts the tensors used. */
-static Status load_pair(Adapter *a, const ModuleRef *module, const Safetensors *file,
+static Status load_pair(Adapter *a, const ModuleRef *module, const TensorFile *file,
                         int64_t *used) {
     char *name_a = str_format("base_model.model.%s.lora_A.weight", module->name);
     char *name_b = str_format("base_model.model.%s.lora_B.weight", module->name);
-    const SafetensorsEntry *ea = safetensors_find(file, name_a);
-    const SafetensorsEntry *eb = safetensors_find(file, name_b);
+    const TensorEntry *ea = tensor_file_find(file, name_a);
+    const TensorEntry *eb = tensor_file_find(file, name_b);
     const Linear *m = module->linear;
     Status st = OK;
     if (!ea && !eb) goto out;
@@ -117,7 +120,7 @@ static Status load_pair(Adapter *a, const ModuleRef *module, const Safetensors *
     TRY_GOTO(check_matrix(eb, m->outputs, ea->shape[0]), st, out);
     TRY_GOTO(adapter_add_pair(a, module, ea->shape[0]), st, out);
     LoraPair *p = &a->pairs[m->slot];
-    TRY_GOTO(weight_upload(&p->a, a->base->dev, ea->dtype, ea->data), st, out);
+    TRY_GOTO(upload_rows(&p->a, a->base->dev, &(RowOrder){0}, ea), st, out);
     TRY_GOTO(upload_rows(&p->b, a->base->dev, &m->order, eb), st, out);
     *used += 2;
 out:
@@ -132,31 +135,40 @@ static bool has_place(const Adapter *a, const char *name) {
     return str_equal(name, SCORE_NAME);
 }
 
-static Status load_pairs(Adapter *a, const Safetensors *file, const char *path) {
-    int64_t used = 0, n = safetensors_count(file);
+static Status load_pairs(Adapter *a, const TensorFile *file, const char *path) {
+    int64_t used = 0, n = tensor_file_count(file);
     for (int i = 0; i < a->base->n_modules; i++)
         TRY(load_pair(a, &a->base->modules[i], file, &used));
     if (used == 0)
         return status_fail(ERR_DATA, "%s: no tensor fits a %s; is it an adapter of another model?",
                            path, a->base->info.architecture);
     for (int64_t i = 0; i < n && used < n; i++)
-        if (!has_place(a, safetensors_at(file, i)->name))
+        if (!has_place(a, tensor_file_at(file, i)->name))
             return status_fail(ERR_DATA, "%s: tensor `%s` has no place in this base", path,
-                               safetensors_at(file, i)->name);
+                               tensor_file_at(file, i)->name);
     return OK;
+}
+
+/* PEFT wrote adapter_model.bin before it wrote safetensors. */
+static char *find_weights(const char *folder) {
+    char *usual = file_join(folder, "adapter_model.safetensors");
+    char *old = file_join(folder, "adapter_model.bin");
+    bool is_old = !file_exists(usual) && file_exists(old);
+    mem_free(is_old ? usual : old);
+    return is_old ? old : usual;
 }
 
 Status adapter_load(Adapter **out, Base *b, const char *name, const char *folder, bool trainable) {
     char *config_path = file_join(folder, "adapter_config.json");
-    char *weights_path = file_join(folder, "adapter_model.safetensors");
+    char *weights_path = find_weights(folder);
     Json *config = NULL;
-    Safetensors *file = NULL;
+    TensorFile *file = NULL;
     Adapter *a = NULL;
     LoraOptions opt;
     Status st = OK;
     TRY_GOTO(json_read_file(&config, config_path), st, out);
     TRY_GOTO(read_config(&opt, config, config_path), st, out);
-    TRY_GOTO(safetensors_open(&file, weights_path), st, out);
+    TRY_GOTO(tensor_file_open(&file, weights_path), st, out);
     a = adapter_new(b, name, &opt, trainable);
     TRY_GOTO(load_pairs(a, file, weights_path), st, out);
 out:
@@ -165,7 +177,7 @@ out:
         a = NULL;
     }
     *out = a;
-    safetensors_close(file);
+    tensor_file_close(file);
     json_free(config);
     mem_free(config_path);
     mem_free(weights_path);

@@ -196,7 +196,7 @@ static void write_half_model(void) {
     int64_t n = safetensors_count(file);
     assert_in_range(n, 1, 64);
     for (int64_t i = 0; i < n; i++) {
-        const SafetensorsEntry *e = safetensors_at(file, i);
+        const TensorEntry *e = safetensors_at(file, i);
         void *data = mem_zalloc(e->bytes, 1);
         dtype_convert(data, DTYPE_BF16, e->data, e->dtype, e->bytes / sizeof(float));
         items[i] =

@@ -4,7 +4,7 @@
 #include "core/io/safetensors.h"
 
 /* Every byte that an entry claims is read, so that one outside of the file shows. */
-static unsigned sum_entry(const SafetensorsEntry *e) {
+static unsigned sum_entry(const TensorEntry *e) {
     unsigned sum = 0;
     for (size_t i = 0; i < e->bytes; i++) sum += ((const unsigned char *)e->data)[i];
     return sum;
@@ -15,7 +15,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     volatile unsigned sum = 0;
     if (!fuzz_ok(safetensors_open(&s, fuzz_file("model.safetensors", data, size)))) return 0;
     for (int64_t i = 0; i < safetensors_count(s); i++) {
-        const SafetensorsEntry *e = safetensors_at(s, i);
+        const TensorEntry *e = safetensors_at(s, i);
         sum += sum_entry(e);
         CHECK(safetensors_find(s, e->name) == e, "`%s` is not found", e->name);
     }

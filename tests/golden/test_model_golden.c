@@ -87,9 +87,9 @@ static char *data_path(const char *name, const char *ending) {
                       ending);
 }
 
-static const SafetensorsEntry *find(const Case *c, const char *prefix, const char *name) {
+static const TensorEntry *find(const Case *c, const char *prefix, const char *name) {
     char *full = str_format("%s%s", prefix, name);
-    const SafetensorsEntry *e = safetensors_find(c->file, full);
+    const TensorEntry *e = safetensors_find(c->file, full);
     if (!e) fail_msg("%s: no `%s`", c->golden->name, full);
     mem_free(full);
     return e;
@@ -102,7 +102,7 @@ typedef struct Distance {
 
 static void add_distance(Distance *d, const Case *c, const char *name, const double *ours,
                          int64_t n) {
-    const SafetensorsEntry *e = find(c, "", name);
+    const TensorEntry *e = find(c, "", name);
     assert_int_equal(e->bytes, (size_t)n * sizeof(double));
     for (int64_t i = 0; i < n; i++) {
         double ref;
@@ -351,7 +351,7 @@ static void test_model_golden__cpu_is_as_exact_as_pytorch(void **state) {
 static void same_tensors(const char *name, const Safetensors *a, const Safetensors *b) {
     assert_int_equal(safetensors_count(a), safetensors_count(b));
     for (int64_t i = 0; i < safetensors_count(a); i++) {
-        const SafetensorsEntry *x = safetensors_at(a, i), *y = safetensors_find(b, x->name);
+        const TensorEntry *x = safetensors_at(a, i), *y = safetensors_find(b, x->name);
         if (!y || y->rank != x->rank || y->bytes != x->bytes || memcmp(x->data, y->data, x->bytes))
             fail_msg("%s: `%s` is not what was read", name, x->name);
     }

@@ -80,7 +80,7 @@ static void check_prompts(const PpoTrainer *t, const TrlCase *c) {
         assert_memory_equal(e->ids, golden, (size_t)e->n_ids * sizeof *golden);
         golden += e->n_ids;
     }
-    const SafetensorsEntry *all = trl_find(c, "prompts");
+    const TensorEntry *all = trl_find(c, "prompts");
     assert_ptr_equal(golden, (const char *)all->data + all->bytes);
 }
 

@@ -87,6 +87,7 @@ step "trl_sft.py" make_goldens trl_sft.py
 step "trl_reward.py" make_goldens trl_reward.py
 step "trl_ppo.py" make_goldens trl_ppo.py
 step "tokenizers_jinja.py" make_goldens tokenizers_jinja.py
+step "make_torch_files.py" make_goldens make_torch_files.py
 if [ -z "$files" ]; then
     skipped=$((skipped + 1))
     echo "skip tokenizers_golden.py, ids of real vocabularies: no --files"

@@ -40,7 +40,7 @@ static bool is_of_step(const char *file, const char *name, int64_t step, const c
     char *weights = str_format("run/final/%s", file);
     if (h5_open(&h5, state) != OK || safetensors_open(&final, weights) != OK)
         fail_msg("%s", status_message());
-    const SafetensorsEntry *e = safetensors_find(final, name);
+    const TensorEntry *e = safetensors_find(final, name);
     if (!e || !h5_find(h5, path)) fail_msg("no `%s` or no `%s`", name, path);
     Tensor t = {.data = mem_zalloc(e->bytes, 1), .dtype = DTYPE_F32, .rank = e->rank};
     memcpy(t.shape, e->shape, sizeof t.shape);

@@ -48,8 +48,8 @@ static inline void trl_close(TrlCase *c) {
     scratch_free(c->folder);
 }
 
-static inline const SafetensorsEntry *trl_find(const TrlCase *c, const char *name) {
-    const SafetensorsEntry *e = safetensors_find(c->golden, name);
+static inline const TensorEntry *trl_find(const TrlCase *c, const char *name) {
+    const TensorEntry *e = safetensors_find(c->golden, name);
     if (!e) fail_msg("no `%s` in the golden file", name);
     return e;
 }
@@ -60,7 +60,7 @@ typedef struct TrlDistance {
 
 static inline void trl_add(TrlDistance *d, const TrlCase *c, const char *name, const double *ours,
                            int64_t n) {
-    const SafetensorsEntry *e = trl_find(c, name);
+    const TensorEntry *e = trl_find(c, name);
     if (e->bytes != (size_t)n * sizeof(double))
         fail_msg("%s: %zu golden numbers, %lld of ours", name, e->bytes / sizeof(double),
                  (long long)n);

@@ -168,7 +168,7 @@ static void test_safetensors_open__survives_every_flipped_bit(void **state) {
         assert_true(st == OK || st == ERR_DATA);
         refused += st != OK;
         for (int64_t i = 0; s && i < safetensors_count(s); i++) {
-            const SafetensorsEntry *e = safetensors_at(s, i);
+            const TensorEntry *e = safetensors_at(s, i);
             char hex[SHA256_HEX];
             sha256_hex(hex, e->data, e->bytes);
         }
@@ -219,7 +219,7 @@ static void check_contents(const Safetensors *s) {
     assert_int_equal(safetensors_count(s), 4);
     static const char *const ORDER[] = {"count", "empty", "layer.a", "layer.b"};
     for (int64_t i = 0; i < 4; i++) assert_string_equal(safetensors_at(s, i)->name, ORDER[i]);
-    const SafetensorsEntry *a = safetensors_find(s, "layer.a"), *b = safetensors_find(s, "layer.b");
+    const TensorEntry *a = safetensors_find(s, "layer.a"), *b = safetensors_find(s, "layer.b");
     assert_memory_equal(a->data, A, sizeof A);
     assert_memory_equal(b->data, B, sizeof B);
     assert_string_equal(tensor_describe(text, sizeof text, safetensors_tensor(a)), "[2,3] float32");
@@ -339,7 +339,7 @@ static void test_safetensors_save__equals_the_formats_own_writer(void **state) {
     int64_t n = safetensors_count(s);
     SafetensorsItem *items = mem_zalloc((size_t)n, sizeof *items);
     for (int64_t i = 0; i < n; i++) {
-        const SafetensorsEntry *e = safetensors_at(s, i);
+        const TensorEntry *e = safetensors_at(s, i);
         items[i] =
             (SafetensorsItem){.name = e->name, .dtype = e->dtype, .rank = e->rank, .data = e->data};
         memcpy(items[i].shape, e->shape, sizeof e->shape);
