@@ -17,11 +17,28 @@ static int64_t first_max(const real *logits, int64_t vocab) {
     return best;
 }
 
-/* log sum exp of z. Both curves of `tempered` rise, so the largest logit has the largest z. */
-static real log_sum_exp(const real *logits, int64_t vocab, const LogpArgs *args) {
-    real max = tempered(logits[first_max(logits, vocab)], args), sum = 0;
-    for (int64_t v = 0; v < vocab; v++) sum += exp(tempered(logits[v], args) - max);
-    return max + log(sum);
+/* The softmax of one row: S = sum of exp(z - max), E = sum of exp(z - max) (z - max). Both are kept
+ * in double: a float that some hundred terms were added to is several roundings off, and the
+ * entropy shows all of them. */
+typedef struct RowSums {
+    real max;
+    double e, ez;
+} RowSums;
+
+/* Both curves of `tempered` rise, so the largest logit has the largest z. */
+static RowSums row_sums(const real *logits, int64_t vocab, const LogpArgs *args) {
+    RowSums sums = {.max = tempered(logits[first_max(logits, vocab)], args)};
+    for (int64_t v = 0; v < vocab; v++) {
+        real below = tempered(logits[v], args) - sums.max;
+        real e = exp(below);
+        sums.e += (double)e;
+        sums.ez += (double)e * (double)below;
+    }
+    return sums;
+}
+
+static real log_sum_exp(const RowSums *sums) {
+    return (real)((double)sums->max + log(sums->e));
 }
 
 void REF(logp_fwd)(Dev *dev, Tensor logp, Tensor entropy, Tensor lse, Tensor argmax, Tensor logits,
@@ -30,17 +47,12 @@ void REF(logp_fwd)(Dev *dev, Tensor logp, Tensor entropy, Tensor lse, Tensor arg
     int64_t vocab = logits.shape[1];
     for (int64_t r = 0; r < logits.shape[0]; r++) {
         const real *logit = row(logits, r);
-        real row_lse = log_sum_exp(logit, vocab, &args);
+        RowSums sums = row_sums(logit, vocab, &args);
+        real row_lse = log_sum_exp(&sums);
         reals(lse)[r] = row_lse;
         reals(logp)[r] = tempered(logit[ints(targets)[r]], &args) - row_lse;
-        if (!tensor_is_none(entropy)) {
-            real sum = 0; /* of -p log p, all terms of one sign */
-            for (int64_t v = 0; v < vocab; v++) {
-                real log_p = tempered(logit[v], &args) - row_lse;
-                sum -= exp(log_p) * log_p;
-            }
-            reals(entropy)[r] = sum;
-        }
+        /* -sum p log p with log p = z - max - log S: log S - E/S, neither term negative. */
+        if (!tensor_is_none(entropy)) reals(entropy)[r] = (real)(log(sums.e) - sums.ez / sums.e);
         if (!tensor_is_none(argmax)) ((int32_t *)argmax.data)[r] = (int32_t)first_max(logit, vocab);
     }
 }
@@ -151,7 +163,8 @@ void REF(sample)(Dev *dev, Tensor token, Tensor logp, Tensor logits, SampleArgs 
         double temperature = args.temperature[r];
         LogpArgs full = {.inv_temperature = temperature > 0 ? 1 / temperature : 1,
                          .soft_cap = args.soft_cap};
-        reals(logp)[r] = tempered(logit[chosen], &full) - log_sum_exp(logit, vocab, &full);
+        RowSums sums = row_sums(logit, vocab, &full);
+        reals(logp)[r] = tempered(logit[chosen], &full) - log_sum_exp(&sums);
     }
     mem_free(sorted);
     mem_free(weights);
