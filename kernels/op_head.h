@@ -7,11 +7,14 @@
 typedef struct LogpArgs {
     double inv_temperature; /* z = logits * inv_temperature before the softmax */
     double soft_cap;        /* c tanh(z/c) on raw logits first (Gemma-2); 0: none */
+    double smoothing;       /* share of the target that is spread evenly over all V; 0: none */
 } LogpArgs;
 
 /* For each row r of logits[R,V] (real), with z as above and lse = log sum exp z (the maximum
  * subtracted, the sum over fixed blocks of the vocabulary):
- *   logp[R]    = z[target] - lse
+ *   logp[R]    = sum q z - lse, where q[v] = (1 - smoothing) 1[v = target] + smoothing / V: of the
+ *                target z[target] - lse, and smoothed what a cross-entropy with label smoothing is
+ *                the negative of
  *   entropy[R] = lse - sum p z, or none
  *   lse[R]     needed by the backward
  *   argmax[R]  i32, the first maximum, or none
@@ -19,7 +22,7 @@ typedef struct LogpArgs {
 void op_logp_fwd(Dev *dev, Tensor logp, Tensor entropy, Tensor lse, Tensor argmax, Tensor logits,
                  Tensor targets, LogpArgs args);
 /* logits become dlogits in place:
- *   dz[v] = dlogp (1[v = target] - p[v]) - dentropy p[v] (log p[v] + entropy)
+ *   dz[v] = dlogp (q[v] - p[v]) - dentropy p[v] (log p[v] + entropy)
  * dlogp [R] real; dentropy [R] real or none (then entropy may be none). */
 void op_logp_bwd(Dev *dev, Tensor logits, Tensor lse, Tensor entropy, Tensor targets, Tensor dlogp,
                  Tensor dentropy, LogpArgs args);

@@ -492,6 +492,7 @@ static void check_logits(const Dev *dev, Tensor logits) {
 }
 
 static void check_logp_args(LogpArgs args) {
+    CHECK(args.smoothing >= 0 && args.smoothing < 1, "logp: smoothing %g", args.smoothing);
     CHECK(args.inv_temperature > 0 && args.soft_cap >= 0, "logp: inv_temperature %g, soft_cap %g",
           args.inv_temperature, args.soft_cap);
 }

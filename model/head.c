@@ -61,7 +61,8 @@ static void logp_fwd(const HeadWalk *w, ChunkTensors *t, int64_t n) {
     const Flow *f = w->flow;
     DType real = dev_real(f->dev);
     t->args = (LogpArgs){.inv_temperature = w->temperature > 0.0 ? 1.0 / w->temperature : 1.0,
-                         .soft_cap = w->role->base->arch.logit_cap};
+                         .soft_cap = w->role->base->arch.logit_cap,
+                         .smoothing = w->label_smoothing};
     t->logits = arena_2d(f->arena, real, n, w->role->base->info.vocab);
     head_logits(f, w->role->base, t->logits, t->h);
     t->targets = arena_1d(f->arena, DTYPE_I32, n);

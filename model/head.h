@@ -37,7 +37,7 @@ typedef struct HeadWalk {
     const Role *role;
     const Rows *rows;
     HeadStage *stage;
-    double temperature;
+    double temperature, label_smoothing;
     bool want_logp, want_value; /* log-probs of rows with a target; the role's head on every row */
     bool want_entropy, want_argmax;
     bool backward; /* read the loss's gradients and go back */

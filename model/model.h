@@ -155,10 +155,12 @@ typedef struct Pass Pass;
 typedef enum Recompute { RECOMPUTE_NONE, RECOMPUTE_BLOCK } Recompute; /* activation checkpointing */
 
 typedef struct PassOptions {
-    double temperature;   /* divides the logits; 1 for SFT; 0 is read as 1 */
-    bool dropout;         /* the model's and the adapter's dropout are on */
-    uint64_t seed, step;  /* of the dropout streams */
-    double neftune_alpha; /* 0: off */
+    double temperature;     /* divides the logits; 1 for SFT; 0 is read as 1 */
+    bool dropout;           /* the model's and the adapter's dropout are on */
+    uint64_t seed, step;    /* of the dropout streams */
+    double neftune_alpha;   /* 0: off */
+    double label_smoothing; /* share of each target spread over the vocabulary; 0: none. log-probs
+                               are then those of the smoothed target (kernels/op_head.h) */
     Recompute recompute;
 } PassOptions;
 

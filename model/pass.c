@@ -126,6 +126,7 @@ static HeadWalk walk_of(Pass *p, const Flow *f, const Role *role, const Rows *ro
                       .rows = rows,
                       .stage = &p->head,
                       .temperature = opt->temperature,
+                      .label_smoothing = opt->label_smoothing,
                       .h = h,
                       .loss = loss,
                       .want_entropy = loss->want_entropy,

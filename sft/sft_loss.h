@@ -2,8 +2,9 @@
  *
  * NLL:  L = -sum log p(label) / n, n = labels of the whole optimizer step (all micro-batches and
  * ranks), so that accumulation is exactly one large batch. `chunked_nll` and `nll` are this; the
- * head is always chunked. DFT:  L = -sum sg(p) log p / n (dynamic fine-tuning: the probability is a
- * constant for the gradient).
+ * head is always chunked. With label smoothing log p(label) is the smoothed target's (PassOptions),
+ * as Transformers' LabelSmoother has it. DFT:  L = -sum sg(p) log p / n (dynamic fine-tuning: the
+ * probability is a constant for the gradient).
  */
 #ifndef HONE_SFT_SFT_LOSS_H
 #define HONE_SFT_SFT_LOSS_H

@@ -75,7 +75,7 @@ bool sft_evaluate(SftEval *out, const SftTrainer *t, const Dataset *data, Batch 
     PassOut num = {.logp = mem_zalloc((size_t)n_rows, sizeof(double)),
                    .entropy = mem_zalloc((size_t)n_rows, sizeof(double)),
                    .argmax = mem_zalloc((size_t)n_rows, sizeof(int32_t))};
-    PassOptions options = {.temperature = 1.0};
+    PassOptions options = {.temperature = 1.0, .label_smoothing = t->options.label_smoothing};
     bool whole = true;
     for (int64_t first = 0; first < size && whole; first += at_once) {
         int64_t n = size - first < at_once ? size - first : at_once;

@@ -186,6 +186,7 @@ PassOptions setup_pass_options(const Config *cfg, bool dropout) {
         .dropout = dropout,
         .seed = (uint64_t)cfg->run.seed,
         .neftune_alpha = config_is_null(t->neftune_noise_alpha) ? 0.0 : t->neftune_noise_alpha,
+        .label_smoothing = t->label_smoothing_factor,
         .recompute = t->gradient_checkpointing ? RECOMPUTE_BLOCK : RECOMPUTE_NONE,
     };
 }

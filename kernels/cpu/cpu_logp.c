@@ -63,6 +63,30 @@ RowSums CPU_NAME(row_sums)(const float *logits, int64_t vocab, const Temper *t, 
     return row;
 }
 
+/* The mean of z - max: a smoothed target asks for it. */
+static double mean_below_max(const float *logits, int64_t vocab, float max, const Temper *t) {
+    double sum = 0;
+    for (int64_t first = 0; first < vocab; first += LOGP_BLOCK) {
+        int64_t end = vocab - first < LOGP_BLOCK ? vocab : first + LOGP_BLOCK;
+        Vec block = vec_zero();
+        for (int64_t v = first; v < end; v += VEC) {
+            Vec z = tempered(vec_load_n(logits + v, end - v), t) - vec_all(max);
+            block += vec_select(lanes_below(v, end), z, vec_zero());
+        }
+        sum += (double)vec_sum(block);
+    }
+    return sum / (double)vocab;
+}
+
+/* sum q log p (op_head.h); without smoothing, the bits of z[target] - lse. */
+static float target_logp(const float *logits, int64_t vocab, int32_t target, const RowSums *row,
+                         const Temper *t, double smoothing) {
+    float logp = tempered_one(logits[target], t) - row->lse;
+    if (!(smoothing > 0)) return logp;
+    double mean = mean_below_max(logits, vocab, row->max, t) + (double)row->max - (double)row->lse;
+    return (float)((1 - smoothing) * (double)logp + smoothing * mean);
+}
+
 void CPU_NAME(logp_fwd)(Dev *dev, Tensor logp, Tensor entropy, Tensor lse, Tensor argmax,
                         Tensor logits, Tensor targets, LogpArgs args) {
     int64_t rows = logits.shape[0], vocab = logits.shape[1];
@@ -74,7 +98,7 @@ void CPU_NAME(logp_fwd)(Dev *dev, Tensor logp, Tensor entropy, Tensor lse, Tenso
         RowSums row = CPU_NAME(row_sums)(logit, vocab, &t, NULL);
         ((float *)lse.data)[r] = row.lse;
         ((float *)logp.data)[r] =
-            tempered_one(logit[((const int32_t *)targets.data)[r]], &t) - row.lse;
+            target_logp(logit, vocab, ((const int32_t *)targets.data)[r], &row, &t, args.smoothing);
         if (!tensor_is_none(entropy)) ((float *)entropy.data)[r] = row.entropy;
         if (!tensor_is_none(argmax)) ((int32_t *)argmax.data)[r] = (int32_t)row.best;
     }
@@ -83,6 +107,7 @@ void CPU_NAME(logp_fwd)(Dev *dev, Tensor logp, Tensor entropy, Tensor lse, Tenso
 /* What the backward of one row needs. */
 typedef struct RowGrad {
     int64_t target;
+    float hit, miss; /* q of the target, and of every other id */
     float lse, entropy, dlogp, dentropy;
     bool with_entropy;
 } RowGrad;
@@ -99,7 +124,7 @@ INLINE Vec logit_grads(Vec logit, int64_t v, const RowGrad *g, const Temper *t) 
     Vec log_p = z * vec_all(t->inv_temperature) - vec_all(g->lse), p = vec_exp(log_p);
     VecI lane = {0, 1, 2, 3, 4, 5, 6, 7};
     VecI is_target = lane == veci_all((int32_t)(g->target - v));
-    Vec dz = vec_all(g->dlogp) * (vec_select(is_target, one, vec_zero()) - p);
+    Vec dz = vec_all(g->dlogp) * (vec_select(is_target, vec_all(g->hit), vec_all(g->miss)) - p);
     if (g->with_entropy) dz -= vec_all(g->dentropy) * p * (log_p + vec_all(g->entropy));
     return dz * slope;
 }
@@ -109,11 +134,14 @@ void CPU_NAME(logp_bwd)(Dev *dev, Tensor logits, Tensor lse, Tensor entropy, Ten
     int64_t rows = logits.shape[0], vocab = logits.shape[1];
     const Temper t = temper_of(args);
     const bool with_entropy = !tensor_is_none(dentropy);
+    const double spread = args.smoothing / (double)vocab;
     int threads = cpu_threads(dev, rows * vocab);
 #pragma omp parallel for schedule(static) num_threads(threads) if (threads > 1)
     for (int64_t r = 0; r < rows; r++) {
         float *logit = (float *)logits.data + r * vocab;
         RowGrad g = {.target = ((const int32_t *)targets.data)[r],
+                     .hit = (float)(1 - args.smoothing + spread),
+                     .miss = (float)spread,
                      .lse = ((const float *)lse.data)[r],
                      .entropy = with_entropy ? ((const float *)entropy.data)[r] : 0,
                      .dlogp = ((const float *)dlogp.data)[r],

@@ -41,6 +41,16 @@ static real log_sum_exp(const RowSums *sums) {
     return (real)((double)sums->max + log(sums->e));
 }
 
+/* sum q log p of the header. */
+static real smoothed_logp(const real *logits, int64_t vocab, int32_t target, real lse,
+                          const LogpArgs *args) {
+    real logp = tempered(logits[target], args) - lse, share = (real)args->smoothing;
+    double sum = 0;
+    if (!(share > 0)) return logp;
+    for (int64_t v = 0; v < vocab; v++) sum += (double)(tempered(logits[v], args) - lse);
+    return (1 - share) * logp + share * (real)(sum / (double)vocab);
+}
+
 void REF(logp_fwd)(Dev *dev, Tensor logp, Tensor entropy, Tensor lse, Tensor argmax, Tensor logits,
                    Tensor targets, LogpArgs args) {
     (void)dev;
@@ -50,7 +60,7 @@ void REF(logp_fwd)(Dev *dev, Tensor logp, Tensor entropy, Tensor lse, Tensor arg
         RowSums sums = row_sums(logit, vocab, &args);
         real row_lse = log_sum_exp(&sums);
         reals(lse)[r] = row_lse;
-        reals(logp)[r] = tempered(logit[ints(targets)[r]], &args) - row_lse;
+        reals(logp)[r] = smoothed_logp(logit, vocab, ints(targets)[r], row_lse, &args);
         /* -sum p log p with log p = z - max - log S: log S - E/S, neither term negative. */
         if (!tensor_is_none(entropy)) reals(entropy)[r] = (real)(log(sums.e) - sums.ez / sums.e);
         if (!tensor_is_none(argmax)) ((int32_t *)argmax.data)[r] = (int32_t)first_max(logit, vocab);
@@ -63,13 +73,14 @@ void REF(logp_fwd)(Dev *dev, Tensor logp, Tensor entropy, Tensor lse, Tensor arg
 void REF(logp_bwd)(Dev *dev, Tensor logits, Tensor lse, Tensor entropy, Tensor targets,
                    Tensor dlogp, Tensor dentropy, LogpArgs args) {
     (void)dev;
+    real spread = (real)args.smoothing / (real)logits.shape[1];
     for (int64_t r = 0; r < logits.shape[0]; r++) {
         for (int64_t v = 0; v < logits.shape[1]; v++) {
             real logit = row(logits, r)[v];
             real log_p = tempered(logit, &args) - reals(lse)[r];
             real p = exp(log_p);
-            real hit = v == ints(targets)[r] ? 1 : 0;
-            real dz = reals(dlogp)[r] * (hit - p);
+            real q = (v == ints(targets)[r] ? 1 - (real)args.smoothing : 0) + spread;
+            real dz = reals(dlogp)[r] * (q - p);
             if (!tensor_is_none(dentropy))
                 dz -= reals(dentropy)[r] * p * (log_p + reals(entropy)[r]);
             real slope = (real)args.inv_temperature;

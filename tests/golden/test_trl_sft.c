@@ -1,6 +1,7 @@
 /* sft against TRL's SFTTrainer (tests/oracle/trl_sft.py): ten steps of two micro-batches over
  * prompts and completions in file order, some cut to max_length, over the end of an epoch, with
- * clipping, weight decay and a warm-up: every logged metric and every parameter at the end. */
+ * clipping, weight decay and a warm-up, and the same with label smoothing: every logged metric and
+ * every parameter at the end. */
 int program_main(int argc, char **argv);
 #define main program_main
 #include "sft/main.c"
@@ -36,11 +37,13 @@ static void write_rows(void) {
     mem_free(text);
 }
 
-static void check(const char *device) {
+static void check(const char *device, const char *golden, const char *more) {
     TrlCase c;
-    trl_open(&c, device, "sft");
+    trl_open(&c, device, golden);
     write_rows();
-    mem_free(scratch_text(".", "run.yaml", yaml));
+    char *text = str_format("%s%s", yaml, more);
+    mem_free(scratch_text(".", "run.yaml", text));
+    mem_free(text);
     char *argv[] = {(char *)"sft",     (char *)"run.yaml",           (char *)"threads=1",
                     (char *)"--quiet", (char *)"data.shuffle=false", NULL};
     SftProgram p = {0};
@@ -58,18 +61,32 @@ static void check(const char *device) {
 
 static void test_trl_sft__trajectory_f64(void **state) {
     (void)state;
-    check("ref64");
+    check("ref64", "sft", "");
 }
 
 static void test_trl_sft__trajectory_f32(void **state) {
     (void)state;
-    check("cpu");
+    check("cpu", "sft", "");
+}
+
+static const char smoothing[] = "label_smoothing_factor: 0.1\n";
+
+static void test_trl_sft__smoothed_f64(void **state) {
+    (void)state;
+    check("ref64", "sft_smoothed", smoothing);
+}
+
+static void test_trl_sft__smoothed_f32(void **state) {
+    (void)state;
+    check("cpu", "sft_smoothed", smoothing);
 }
 
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_trl_sft__trajectory_f64),
         cmocka_unit_test(test_trl_sft__trajectory_f32),
+        cmocka_unit_test(test_trl_sft__smoothed_f64),
+        cmocka_unit_test(test_trl_sft__smoothed_f32),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

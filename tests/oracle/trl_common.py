@@ -72,11 +72,11 @@ class computing_in:
 
     def __enter__(self):
         torch.set_default_dtype(self.dtype)
-        self.kept = (torch.Tensor.float, modeling_llama.LlamaRMSNorm.forward,
+        self.kept = (torch.Tensor.float, torch.Tensor.sum, modeling_llama.LlamaRMSNorm.forward,
                      modeling_llama.LlamaRotaryEmbedding.forward)
         if self.dtype != torch.float64:
             return
-        cast = torch.Tensor.float
+        cast, total = torch.Tensor.float, torch.Tensor.sum
 
         def norm(self, x):
             return self.weight * (x * torch.rsqrt(x.pow(2).mean(-1, keepdim=True) + self.variance_epsilon))
@@ -91,13 +91,16 @@ class computing_in:
 
         torch.Tensor.float = lambda self: self.double() if self.dtype == torch.bool else (
             self if self.dtype == torch.float64 else cast(self))
+        # the label smoother sums in float32
+        torch.Tensor.sum = lambda self, *args, dtype=None, **more: total(self, *args, **more) if (
+            self.dtype == torch.float64) else total(self, *args, dtype=dtype, **more)
         modeling_llama.LlamaRMSNorm.forward = norm
         modeling_llama.LlamaRotaryEmbedding.forward = rope
 
     def __exit__(self, *_):
         torch.set_default_dtype(torch.float32)
-        torch.Tensor.float = self.kept[0]
-        modeling_llama.LlamaRMSNorm.forward, modeling_llama.LlamaRotaryEmbedding.forward = self.kept[1:]
+        torch.Tensor.float, torch.Tensor.sum = self.kept[:2]
+        modeling_llama.LlamaRMSNorm.forward, modeling_llama.LlamaRotaryEmbedding.forward = self.kept[2:]
 
 
 def arguments():

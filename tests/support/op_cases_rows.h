@@ -221,6 +221,10 @@ static inline void add_logit_cases(OpCases *all) {
                                 (LogpArgs){.inv_temperature = 1 / 0.7}));
     op_cases_add(all, logp_case("logp, soft cap", 9, 1025, true, true,
                                 (LogpArgs){.inv_temperature = 1.25, .soft_cap = 4}));
+    op_cases_add(all, logp_case("logp, smoothed", 11, 1541, true, true,
+                                (LogpArgs){.inv_temperature = 0.8, .smoothing = 0.1}));
+    op_cases_add(all, logp_case("logp, smoothed and capped", 5, 13, false, false,
+                                (LogpArgs){.inv_temperature = 1, .soft_cap = 4, .smoothing = 0.5}));
     op_cases_add(all, sample_case("sample", 101, true));
     op_cases_add(all, sample_case("sample, three blocks", 2 * SAMPLE_BLOCK + 77, false));
 }

@@ -117,6 +117,7 @@ REACHED(logp_entropy, IS(logp) && !c->arg[1].absent)
 REACHED(logp_no_entropy, IS(logp) && c->arg[1].absent)
 REACHED(logp_cap, IS(logp) && c->args.logp.soft_cap > 0)
 REACHED(logp_temperature, IS(logp) && c->args.logp.inv_temperature > 1)
+REACHED(logp_smoothed, IS(logp) && c->args.logp.smoothing > 0 && c->args.logp.soft_cap <= 0)
 REACHED(adamw_decay, IS(adamw) && c->args.adamw.weight_decay > 0)
 REACHED(adamw_first, IS(adamw) && c->args.adamw.step == 1)
 
@@ -158,6 +159,7 @@ static void test_ops_cases__reach_every_branch(void **state) {
                     BRANCH(logp_no_entropy),
                     BRANCH(logp_cap),
                     BRANCH(logp_temperature),
+                    BRANCH(logp_smoothed),
                     BRANCH(adamw_decay),
                     BRANCH(adamw_first)};
     for (size_t b = 0; b < sizeof branches / sizeof branches[0]; b++) {

@@ -168,6 +168,7 @@ BROKEN(eval_without_data, c->training.eval_strategy != STRATEGY_NO && c->data.ev
 BROKEN(best_without_eval, wants_best(c) && c->training.eval_strategy == STRATEGY_NO)
 BROKEN(threshold_without_patience, c->training.early_stopping_threshold > 0 &&
                                        c->training.early_stopping_patience == CONFIG_NULL_INT)
+BROKEN(smoothed_dft, c->training.label_smoothing_factor > 0 && c->sft.loss_type == SFT_LOSS_DFT)
 BROKEN(no_reward, c->ppo.reward.n == 0)
 BROKEN(two_stops, c->ppo.stop_token == STOP_TOKEN_EOS && c->ppo.stop_token_id != CONFIG_NULL_INT)
 BROKEN(two_kl_coefs, c->ppo.kl_coef != c->ppo.init_kl_coef)
@@ -210,6 +211,8 @@ static const Rule RULES[] = {
      "is no, but the best step is asked for; set data.eval, or steps or epoch"},
     {0, "training.early_stopping_threshold", threshold_without_patience,
      "does nothing without early_stopping_patience; set it too"},
+    {ON_SFT, "training.label_smoothing_factor", smoothed_dft,
+     "does nothing with loss_type: dft, as in TRL; leave one of them out"},
     {ON_PPO, "ppo.reward", no_reward,
      "is missing; give {model: PATH}, {function: NAME} or {command: [...]}"},
     {ON_PPO, "ppo.stop_token_id", two_stops, "stands beside stop_token; keep one of them"},
@@ -245,7 +248,6 @@ static bool asks_url(const Config *c) {
 BROKEN(is_4bit, c->quantization.load_in_4bit)
 BROKEN(is_8bit, c->quantization.load_in_8bit)
 BROKEN(has_int8_head, c->quantization.lm_head != NULL)
-BROKEN(smooths_labels, c->training.label_smoothing_factor > 0)
 BROKEN(saves_only_model, c->training.save_only_model)
 BROKEN(skips_no_data, c->training.ignore_data_skip)
 BROKEN(is_full_kl, c->ppo.kl_penalty == KL_PENALTY_FULL)
@@ -257,7 +259,6 @@ static const Rule NOT_BUILT[] = {
     {0, "quantization.load_in_8bit", is_8bit, "is not built yet: quantized bases; leave it out"},
     {0, "quantization.lm_head", has_int8_head, "is not built yet: quantized heads; leave it out"},
     {0, "peft.modules_to_save", saves_modules, "is not built yet for other modules than score"},
-    {0, "training.label_smoothing_factor", smooths_labels, "is not built yet; leave it at 0"},
     {0, "training.save_only_model", saves_only_model, "is not built yet; leave it at false"},
     {0, "training.ignore_data_skip", skips_no_data,
      "is not built yet: a resumed run goes on with the data where it was"},

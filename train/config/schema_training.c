@@ -42,7 +42,9 @@ const Key TRAINING_KEYS[] = {
     ROW("max_grad_norm", KEY_REAL, max_grad_norm, "1", "[0, inf)",
         "The gradient's norm is cut to this; 0 is off."),
     ROW("label_smoothing_factor", KEY_REAL, label_smoothing_factor, "0", "[0, 1)",
-        "Share of the target spread over the vocabulary.", .stages = ON_SFT),
+        "Share of the target spread over the vocabulary; eval_loss is smoothed too, as in "
+        "Transformers.",
+        .stages = ON_SFT),
     ROW("neftune_noise_alpha", KEY_REAL, neftune_noise_alpha, "null", "(0, inf)",
         "Noise on the embeddings during training, in units of 1/sqrt(L D); 5 to 15 is usual.",
         .stages = ON_SFT, .flags = KEY_NULLABLE),
