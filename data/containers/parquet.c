@@ -138,15 +138,21 @@ static Status read_groups(Parquet *p, Thrift *t, const ThriftField *f) {
 
 static Status read_footer(Parquet *p, Thrift *t) {
     ThriftField f = {0};
+    int64_t n_rows = -1;
     while (thrift_field(t, &f)) {
         if (f.id == 2)
             TRY(parquet_schema(p, t, &f));
+        else if (f.id == 3)
+            n_rows = thrift_int(t, &f);
         else if (f.id == 4)
             TRY(read_groups(p, t, &f));
         else
             thrift_skip(t, &f);
     }
-    return t->bad || !p->chunks ? fail_footer(p, "is damaged") : OK;
+    if (t->bad || !p->chunks) return fail_footer(p, "is damaged");
+    if (n_rows != p->group_start[p->n_groups])
+        return fail_footer(p, "tells of other rows than its row groups hold");
+    return OK;
 }
 
 static Status find_footer(Parquet *p, Thrift *out, size_t n) {

@@ -189,11 +189,14 @@ static Json *map_of(Assembly *a, int32_t i) {
     }
     do {
         Json *name = value_of(a, i + 1), *what = value_of(a, value);
-        if (json_is(name, JSON_KIND_STRING))
-            json_set(object, json_str(name, NULL), what);
+        size_t n_name = 0;
+        const char *text = json_is(name, JSON_KIND_STRING) ? json_str(name, &n_name) : NULL;
+        if (text && strlen(text) == n_name)
+            json_set(object, text, what);
         else {
             json_free(what);
-            json_free(fail(a, key->first_leaf, "a map's key is no text"));
+            json_free(fail(a, key->first_leaf,
+                           text ? "a map's key holds a zero byte" : "a map's key is no text"));
         }
         json_free(name);
     } while (goes_on(a, n));

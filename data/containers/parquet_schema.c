@@ -5,6 +5,8 @@
 
 #include <string.h>
 
+#define MOST_SCALE 300 /* ten to it is still a double */
+
 /* An element as it stands in the file. */
 typedef struct Element {
     const char *name;
@@ -80,7 +82,7 @@ static ParquetMeaning meaning_of(const Element *e) {
     case PARQUET_BYTES:
     case PARQUET_FIXED:
         if (e->logical == LOGICAL_UUID) return PARQUET_UUID;
-        if (e->logical == LOGICAL_FLOAT16 && e->width == 2) return PARQUET_FLOAT16;
+        if (e->logical == LOGICAL_FLOAT16) return PARQUET_FLOAT16;
         if (e->logical == LOGICAL_STRING || e->logical == LOGICAL_ENUM ||
             e->logical == LOGICAL_JSON || e->converted == CONVERTED_UTF8 ||
             e->converted == CONVERTED_ENUM || e->converted == CONVERTED_JSON)
@@ -120,7 +122,11 @@ static Status add_node(Parquet *p, const Element *e) {
     n->repeat = (ParquetRepeat)e->repeat;
     n->meaning = meaning_of(e);
     n->width = (int32_t)e->width;
-    n->scale = e->scale >= 0 && e->scale < 300 ? (int32_t)e->scale : 0;
+    if (n->meaning == PARQUET_FLOAT16 && (e->type != PARQUET_FIXED || e->width != 2))
+        return fail_schema(p, "has a float16 that is not two bytes wide", n);
+    if (n->meaning == PARQUET_DECIMAL && (e->scale < 0 || e->scale > MOST_SCALE))
+        return fail_schema(p, "has an impossible scale", n);
+    n->scale = n->meaning == PARQUET_DECIMAL ? (int32_t)e->scale : 0;
     n->end = (int32_t)e->n_children; /* until link_node */
     return OK;
 }

@@ -6,7 +6,7 @@ import os
 import shutil
 import struct
 
-FOLDER = "tests/golden/data/parquet_hostile"
+FOLDER = os.path.join(os.environ.get("HONE_GOLDEN") or "tests/golden/data", "parquet_hostile")
 INT32, INT64, BYTES = 1, 2, 6
 REQUIRED, OPTIONAL, REPEATED = 0, 1, 2
 PLAIN, DICTIONARY, RLE, DELTA_BYTES = 0, 8, 3, 7
@@ -65,7 +65,7 @@ def column(pages, n, kind=BYTES, codec=0, at=None, extra=b"", dictionary=False):
     return {"pages": pages, "n": n, "kind": kind, "codec": codec, "at": at, "extra": extra, "dictionary": dictionary}
 
 
-def file(schema, columns, rows=1):
+def file(schema, columns, rows=1, told=None):
     out, chunks = b"PAR1", []
     for c in columns:
         at = len(out) if c["at"] is None else c["at"]
@@ -74,7 +74,7 @@ def file(schema, columns, rows=1):
         chunks.append(record(3, facts) + c["extra"])
         out += c["pages"]
     group = records(1, chunks) + integer(3, rows)
-    footer = integer(1, 1) + records(2, schema) + integer(3, rows) + records(4, [group]) + b"\0"
+    footer = integer(1, 1) + records(2, schema) + integer(3, rows if told is None else told) + records(4, [group]) + b"\0"
     return out + footer + struct.pack("<I", len(footer)) + b"PAR1"
 
 
@@ -145,6 +145,7 @@ def cases():
     yield "more_rows_than_values", "tells of more values", file(TEXT, [column(one, 1)], rows=2)
     yield "outside_of_file", "tells of columns outside of the file", file(TEXT, [column(one, 1, at=2**40)])
     yield "before_file", "tells of columns outside of the file", file(TEXT, [column(one, 1, at=-9)])
+    yield "rows_missing", "tells of other rows than its row groups hold", file(TEXT, [column(one, 1)], told=2)
     yield "other_type", "footer is damaged", file(TEXT, [column(one, 1, kind=INT64)])
     yield "encrypted", "encrypted columns", file(TEXT, [column(one, 1, extra=record(8))])
     yield "other_columns", "other columns than the schema", file(TEXT, [column(one, 1)] * 2)
@@ -157,6 +158,13 @@ def cases():
     yield "unknown_type", "has an unknown type", file([ROOT, element("x", kind=8)], [column(one, 1)])
     yield "unknown_repetition", "has an unknown repetition", file([ROOT, element("x", kind=BYTES, repeat=3)], [column(one, 1)])
     yield "no_width", "has an impossible width", file([ROOT, element("x", kind=7)], [column(one, 1, kind=7)])
+    half = record(10, record(15))
+    yield "half_of_text", "has a float16 that is not two bytes wide, at column h", file(
+        [ROOT, element("h", kind=BYTES) + integer(2, 2) + half], [column(page(strings(b""), 1), 1)])
+    yield "half_of_three_bytes", "has a float16 that is not two bytes wide", file(
+        [ROOT, element("h", kind=7) + integer(2, 3) + half], [column(page(b"abc", 1), 1, kind=7)])
+    yield "scale", "has an impossible scale, at column d", file(
+        [ROOT, element("d", kind=INT32, converted=5) + integer(7, -2)], [column(page(b"\1\0\0\0", 1), 1, kind=INT32)])
     deep = [element("root", children=1)] + [element(f"l{i}", children=1) for i in range(60)] + [TEXT[1]]
     yield "deep", "is too deep", file(deep, [column(one, 1)])
     lists = [element("root", children=1), element("list", REPEATED, children=2), element("a", kind=BYTES), element("b", kind=BYTES)]
@@ -171,6 +179,10 @@ def cases():
     yield "begins_inside_of_row", "begins inside of a row", file(lists, [repeated(1, 0), repeated(0, 0)], rows=2)
     yield "fewer_rows", "has fewer rows than others", file(lists, [repeated(0, 0), repeated(0, 1)], rows=2)
     yield "more_rows", "has more rows than others", file(lists, [repeated(0, 1), repeated(0, 0)])
+    pairs = [element("root", children=1), element("m", children=1, converted=1), element("key_value", REPEATED, children=2),
+             element("key", kind=BYTES, converted=0), element("value", kind=BYTES)]
+    yield "key_with_zero", "column `m.key_value.key`: a map's key holds a zero byte", file(pairs, [column(
+        page(levels(0) + levels(1) + strings(v), 1), 1) for v in (b"a\0b", b"x")])
     yield "level_too_high", "a level is above what the schema allows", file(
         [ROOT, element("x", OPTIONAL, BYTES)], [column(page(levels(7) + strings(b"a"), 1), 1)])
     yield "levels_cut", "its levels are cut off", file(
