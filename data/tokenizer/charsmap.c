@@ -76,6 +76,12 @@ static const char *text_at(const Charsmap *c, uint32_t offset) {
     return ((unsigned char)*text & 0xC0) == 0x80 ? NULL : text;
 }
 
+/* A rule that ends inside a character would leave the rest of it behind; only a damaged map has
+ * one. */
+static bool ends_inside(const char *text, size_t n, size_t end) {
+    return end < n && ((unsigned char)text[end] & 0xC0) == 0x80;
+}
+
 size_t charsmap_find(const Charsmap *c, CharsmapMatch match, const char *text, size_t n,
                      const char **replacement) {
     size_t taken = 0;
@@ -86,7 +92,7 @@ size_t charsmap_find(const Charsmap *c, CharsmapMatch match, const char *text, s
         uint32_t unit = c->unit[node];
         if (label_of(unit) != (unsigned char)text[i]) break;
         node ^= offset_of(unit);
-        if (!has_leaf(unit)) continue;
+        if (!has_leaf(unit) || ends_inside(text, n, i + 1)) continue;
         const char *found = node < c->n_units ? text_at(c, value_of(c->unit[node])) : NULL;
         if (found == NULL) break;
         *replacement = found;

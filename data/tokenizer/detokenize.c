@@ -36,6 +36,8 @@ static Status read_metaspace(Detokenizer *out, const Json *section, const char *
     TRY(json_opt_bool(&first, section, "add_prefix_space", where));
     TRY(json_opt_str(&scheme, section, "prepend_scheme", where));
     if (scheme != NULL) first = !str_equal(scheme, "never");
+    if (sign[0] == '\0')
+        return status_fail(ERR_DATA, "%s: `replacement` of the decoder Metaspace is empty", where);
     detokenizer_add(out, (DetokenizeStep){.kind = DETOKENIZE_METASPACE,
                                           .from = mem_strdup(sign),
                                           .to = mem_strdup(" "),

@@ -6,6 +6,7 @@
 #include "data/tokenizer/unicode.h"
 
 #include <float.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -36,6 +37,7 @@ typedef struct SpModel {
     uint64_t dummy_prefix, remove_extra, escape;
     const char *charsmap; /* [charsmap_bytes] into the file */
     size_t charsmap_bytes;
+    bool denormalizes; /* what is decoded goes through a map of its own */
 } SpModel;
 
 enum { KIND_UNIGRAM = 1, KIND_BPE = 2 };
@@ -183,6 +185,15 @@ static bool read_normalizer(SpModel *m, WireField field) {
     return !w.bad;
 }
 
+/* Its own charsmap is all that would change a text. */
+static bool read_denormalizer(SpModel *m, WireField field) {
+    Wire w = wire_of(field);
+    WireField f;
+    while (wire_next(&w, &f))
+        if (f.number == 2 && f.n > 0) m->denormalizes = true;
+    return !w.bad;
+}
+
 static Status parse(SpModel *m, const unsigned char *bytes, size_t n, const char *where) {
     Wire w = {bytes, bytes + n, false};
     WireField f;
@@ -191,6 +202,7 @@ static Status parse(SpModel *m, const unsigned char *bytes, size_t n, const char
         if (f.number == 1) good = read_piece(m, f);
         if (f.number == 2) good = read_trainer(m, f);
         if (f.number == 3) good = read_normalizer(m, f);
+        if (f.number == 5) good = read_denormalizer(m, f);
     }
     if (!good || w.bad) {
         return status_fail(ERR_DATA, "%s: damaged SentencePiece model, at byte %zu", where,
@@ -211,10 +223,12 @@ static Status check_supported(const SpModel *m, const char *where) {
                            "are",
                            where, kinds[m->kind < 5 ? m->kind : 0]);
     }
-    if (m->suffix_space || !m->escape) {
-        return status_fail(
-            ERR_DATA, "%s: the SentencePiece model %s, which is not supported", where,
-            m->suffix_space ? "treats blanks as suffixes" : "does not escape blanks");
+    if (m->suffix_space || !m->escape || m->denormalizes) {
+        return status_fail(ERR_DATA, "%s: the SentencePiece model %s, which is not supported",
+                           where,
+                           m->suffix_space ? "treats blanks as suffixes"
+                           : !m->escape    ? "does not escape blanks"
+                                           : "denormalizes what it decodes");
     }
     return OK;
 }
@@ -226,6 +240,9 @@ static Status add_pieces(Tokenizer *t, const SpModel *m, const char *where) {
         const SpPiece *p = &m->pieces[i];
         if (!str_utf8_valid(p->text, p->n, NULL) || memchr(p->text, '\0', p->n) != NULL) {
             return status_fail(ERR_DATA, "%s: piece %zu is not UTF-8", where, i);
+        }
+        if (!isfinite(p->score)) {
+            return status_fail(ERR_DATA, "%s: the score of piece %zu is no number", where, i);
         }
         if (p->type == PIECE_UNUSED && m->kind == KIND_BPE) {
             return status_fail(

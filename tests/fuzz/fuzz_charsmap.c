@@ -15,6 +15,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         const char *found = NULL;
         size_t least = charsmap_find(c, CHARSMAP_SHORTEST, text + at, size - at, &found);
         CHECK(least <= size - at, "%zu of %zu", least, size - at);
+        bool inside = least > 0 && at + least < size && (data[2 + at + least] & 0xC0) == 0x80;
+        CHECK(!inside, "the rule at %zu ends inside a character", at);
         CHECK(least == 0 || str_utf8_valid(found, strlen(found), NULL), "no UTF-8");
         size_t most = charsmap_find(c, CHARSMAP_LONGEST, text + at, size - at, &found);
         CHECK(most >= least && most <= size - at, "%zu of %zu", most, size - at);

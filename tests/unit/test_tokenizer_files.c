@@ -6,6 +6,8 @@
 #include "data/tokenizer/tokenizer.h"
 #include "scratch.h"
 
+#include <math.h>
+
 /* Opens a tokenizer.json with this text; the code, and that the message holds `part`. */
 static void expect_json(const char *json, Status code, const char *part) {
     char *folder = scratch_new();
@@ -269,6 +271,26 @@ static void test_model__damage_is_found(void **state) {
     check_damage(2);
 }
 
+static void expect_sp_refused(Str *m, const char *part) {
+    Tokenizer *t = NULL;
+    assert_int_equal(open_sp(&t, m->data, m->len), ERR_DATA);
+    if (strstr(status_message(), part) == NULL) fail_msg("%s", status_message());
+    str_free(m);
+}
+
+static void test_model__refuses_what_it_would_drop(void **state) {
+    (void)state;
+    for (int kind = 1; kind <= 2; kind++) {
+        Str m = sp_model(kind);
+        piece(&m, "ba", NAN, 1);
+        expect_sp_refused(&m, "the score of piece 9 is no number");
+        m = sp_model(kind);
+        static const char map[] = {0x2A, 0x03, 0x12, 0x01, 0x00}; /* one byte of a charsmap */
+        str_append_n(&m, map, sizeof map);
+        expect_sp_refused(&m, "denormalizes");
+    }
+}
+
 /* ---- the two ways to merge give the same ---- */
 
 static void test_bpe__long_pieces_merge_like_short_ones(void **state) {
@@ -385,6 +407,7 @@ int main(void) {
         cmocka_unit_test(test_model__merges_by_score),
         cmocka_unit_test(test_model__adds_scores),
         cmocka_unit_test(test_model__damage_is_found),
+        cmocka_unit_test(test_model__refuses_what_it_would_drop),
         cmocka_unit_test(test_bpe__long_pieces_merge_like_short_ones),
         cmocka_unit_test(test_bpe__cuts_at_blanks_only_where_nothing_changes),
         cmocka_unit_test(test_bpe__a_megabyte_of_one_letter_is_no_trouble),

@@ -238,6 +238,23 @@ static void test_charsmap__finds_the_shortest_and_the_longest_rule(void **state)
     charsmap_close(c);
 }
 
+/* The beginning of a character as a rule: what is left behind of it would be no text. */
+static void test_charsmap__rules_take_whole_characters(void **state) {
+    (void)state;
+    unsigned char blob[4 + UNITS * 4 + 8];
+    uint32_t units[UNITS] = {
+        [0] = 1u << 10, [1 ^ 0xC3] = 0xC3 | LEAF | 3u << 10, [1 ^ 0xC3 ^ 3] = 0};
+    static const CharsmapMatch ways[] = {CHARSMAP_SHORTEST, CHARSMAP_LONGEST};
+    Charsmap *c = NULL;
+    const char *text = NULL;
+    write_map(blob, 0);
+    memcpy(blob + 4, units, sizeof units);
+    assert_int_equal(charsmap_open(&c, (char *)blob, sizeof blob, "map"), OK);
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(charsmap_find(c, ways[i], "\xC3\xA4", 2, &text), 0);
+    charsmap_close(c);
+}
+
 static void test_charsmap__damage_is_found(void **state) {
     (void)state;
     unsigned char blob[4 + UNITS * 4 + 8];
@@ -264,6 +281,14 @@ static void test_charsmap__damage_is_found(void **state) {
                    "damaged");
 }
 
+/* An empty sign would be found anywhere, again and again. */
+static void test_metaspace__replaces_something(void **state) {
+    (void)state;
+    expect_refused("{\"decoder\":{\"type\":\"Metaspace\",\"replacement\":\"\"},"
+                   "\"model\":{\"type\":\"WordLevel\",\"vocab\":{\"<unk>\":0}}}",
+                   "`replacement` of the decoder Metaspace is empty");
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_unigram__takes_the_best_sum),
@@ -276,7 +301,9 @@ int main(void) {
         cmocka_unit_test(test_models__a_megabyte_of_one_letter_is_no_trouble),
         cmocka_unit_test(test_trie__holds_what_was_put_in),
         cmocka_unit_test(test_charsmap__finds_the_shortest_and_the_longest_rule),
+        cmocka_unit_test(test_charsmap__rules_take_whole_characters),
         cmocka_unit_test(test_charsmap__damage_is_found),
+        cmocka_unit_test(test_metaspace__replaces_something),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
