@@ -1,3 +1,4 @@
+#define _DEFAULT_SOURCE 1 /* madvise */
 #include "core/mem.h"
 
 #include "core/log.h"
@@ -6,8 +7,10 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #define MEM_ALIGN 64
+#define HUGE_PAGE ((size_t)2 << 20)
 
 static _Noreturn void out_of_memory(size_t bytes) {
     log_error("out of memory: %zu bytes more were asked for; a smaller batch, a shorter max_length "
@@ -64,10 +67,19 @@ void mem_free(void *p) {
     free(p);
 }
 
+void *mem_try_aligned(size_t bytes) {
+    size_t align = bytes >= 2 * HUGE_PAGE ? HUGE_PAGE : MEM_ALIGN, padded;
+    if (!mem_add(&padded, bytes > 0 ? bytes : 1, align - 1)) return NULL;
+    padded = padded / align * align;
+    void *p = aligned_alloc(align, padded);
+    /* Matrices are walked across their rows, a small page each: the processor's table of pages is
+     * too short for that. A system that does not follow the advice costs nothing but speed. */
+    if (p && align == HUGE_PAGE) (void)madvise(p, padded, MADV_HUGEPAGE);
+    return p;
+}
+
 void *mem_aligned(size_t bytes) {
-    size_t padded;
-    if (!mem_add(&padded, bytes, MEM_ALIGN)) out_of_memory(bytes);
-    void *p = aligned_alloc(MEM_ALIGN, padded / MEM_ALIGN * MEM_ALIGN);
+    void *p = mem_try_aligned(bytes);
     if (!p) out_of_memory(bytes);
     return p;
 }

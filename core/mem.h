@@ -14,9 +14,11 @@ char *mem_strdup(const char *s);
 char *mem_strndup(const char *s, size_t n); /* n bytes and a NUL; bytes may hold NULs */
 void mem_free(void *p);                     /* NULL is fine; for all of the above and below */
 
-/* 64-byte aligned, for arenas and packed weights; cleared pages come from the system at first
- * touch. */
+/* 64-byte aligned, for arenas and packed weights, in huge pages where the system has them and it is
+ * worth one; cleared pages come from the system at first touch. Zero bytes give a valid address.
+ * The second gives NULL where the first ends the process. */
 void *mem_aligned(size_t bytes);
+void *mem_try_aligned(size_t bytes);
 
 /* Checked arithmetic for sizes that come from files; false on overflow, *out untouched. */
 bool mem_mul(size_t *out, size_t a, size_t b);

@@ -85,17 +85,14 @@ bool dev_measuring(const Dev *dev) {
 Status dev_alloc(void **out, Dev *dev, size_t bytes) {
     CHECK(dev_is_host(dev), "device `%s` has no memory of its own here", dev_name(dev));
     *out = NULL;
-    if (bytes > SIZE_MAX - ARENA_ALIGN)
-        return status_fail(ERR_OS, "out of memory: %zu bytes asked for", bytes);
-    size_t whole = (bytes + ARENA_ALIGN - 1) / ARENA_ALIGN * ARENA_ALIGN;
-    *out = aligned_alloc(ARENA_ALIGN, whole > 0 ? whole : ARENA_ALIGN);
+    *out = mem_try_aligned(bytes);
     if (!*out) return status_fail(ERR_OS, "out of memory: %zu bytes asked for", bytes);
     return OK;
 }
 
 void dev_free(Dev *dev, void *p) {
     (void)dev;
-    free(p);
+    mem_free(p);
 }
 
 void dev_upload(Dev *dev, Tensor dst, const void *src) {

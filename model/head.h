@@ -22,7 +22,7 @@ struct Head {
  * are faster. */
 #define HEAD_CHUNK_MAX 1024
 #define HEAD_CHUNK_MIN 64
-#define HEAD_CHUNK_SIZE (16 << 20)
+#define HEAD_CHUNK_SIZE (32 << 20)
 
 /* Host staging of one chunk; a pass has one. */
 typedef struct HeadStage {

@@ -1,4 +1,5 @@
 #define CPU_ISA backend
+#include "core/mem.h"
 #include "kernels/cpu/cpu.h"
 
 #include <stdlib.h>
@@ -57,7 +58,7 @@ static Status cpu_open(Dev *dev) {
     if (!state) return status_fail(ERR_OS, "out of memory: %zu bytes", sizeof *state);
     dev->state = state;
     size_t bytes = (size_t)dev->threads * CPU_SCRATCH_BYTES;
-    state->scratch = aligned_alloc(4096, bytes);
+    state->scratch = mem_try_aligned(bytes);
     if (!state->scratch) return status_fail(ERR_OS, "out of memory: %zu bytes of scratch", bytes);
     dev->ops = isa.ops;
     dev->isa = isa.name;
@@ -67,7 +68,7 @@ static Status cpu_open(Dev *dev) {
 static void cpu_close(Dev *dev) {
     CpuState *state = dev->state;
     if (!state) return;
-    free(state->scratch);
+    mem_free(state->scratch);
     free(state);
 }
 

@@ -5,6 +5,7 @@
  *
  * The allocator that fails stands in for core/mem.c's calls of malloc and its kin; the calls that
  * are killed are those of io_ops. */
+#define _DEFAULT_SOURCE 1 /* of core/mem.c */
 #include <stddef.h>
 void *failing_malloc(size_t bytes);
 void *failing_calloc(size_t n, size_t size);
