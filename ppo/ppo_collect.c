@@ -5,6 +5,7 @@
 #include "ppo/gae.h"
 
 #include <math.h>
+#include <string.h>
 
 Status ppo_response_text(Str *out, const Rollout *r, int64_t i, const Tokenizer *tok) {
     return tokenizer_decode(tok, out, r->tokens + i * r->response_length, (size_t)r->length[i],
@@ -65,7 +66,22 @@ static void lay_out_slots(PpoTrainer *t) {
     tr->n_slots = slot;
 }
 
-/* Old log-probs, values and reference log-probs of the rows of a chunk. */
+static void keep_slots(double *slots, const PpoBatch *b, const double *of_row) {
+    for (int64_t i = 0; i < b->rows.n_rows; i++)
+        if (b->slot[i] >= 0) slots[b->slot[i]] = of_row[i];
+}
+
+/* Old log-probs as they were sampled: the training forward would give the same bits (law L5). */
+static void keep_sampled_logp(PpoTrainer *t) {
+    const Rollout *r = t->rollout;
+    Trajectory *tr = t->trajectory;
+    for (int64_t i = 0; i < r->n; i++)
+        memcpy(tr->logp + tr->start[i], r->decode_logp + i * r->response_length,
+               (size_t)r->length[i] * sizeof *tr->logp);
+}
+
+/* Reference log-probs and values of the rows of a chunk. TRL's old log-probs are those of its
+ * training forward, whose temperature is not the one that was sampled at. */
 static void score_chunk(PpoTrainer *t, int64_t first, int64_t n) {
     Trajectory *tr = t->trajectory;
     for (int64_t i = 0; i < n; i++) t->permutation[i] = first + i;
@@ -75,19 +91,19 @@ static void score_chunk(PpoTrainer *t, int64_t first, int64_t n) {
     Rows untargeted = b->rows;
     untargeted.targets = NULL;
 
-    pass_score(t->pass, &t->roles->policy_role, &b->rows, &t->pass_options, &logp);
-    for (int64_t i = 0; i < b->rows.n_rows; i++)
-        if (b->slot[i] >= 0) tr->logp[b->slot[i]] = t->logp[i];
+    if (t->config->trl_compat) {
+        pass_score(t->pass, &t->roles->policy_role, &b->rows, &t->pass_options, &logp);
+        keep_slots(tr->logp, b, t->logp);
+    }
     pass_score(t->pass, &t->roles->ref_role, &b->rows, &t->pass_options, &logp);
-    for (int64_t i = 0; i < b->rows.n_rows; i++)
-        if (b->slot[i] >= 0) tr->ref_logp[b->slot[i]] = t->logp[i];
+    keep_slots(tr->ref_logp, b, t->logp);
     pass_score(t->pass, &t->roles->value_role, &untargeted, &t->pass_options, &value);
-    for (int64_t i = 0; i < b->rows.n_rows; i++)
-        if (b->slot[i] >= 0) tr->value[b->slot[i]] = t->value[i];
+    keep_slots(tr->value, b, t->value);
 }
 
 static Status score_all_rows(PpoTrainer *t) {
     int64_t n = t->rollout->n, chunk = t->batch->max_seqs;
+    if (!t->config->trl_compat) keep_sampled_logp(t);
     for (int64_t first = 0; first < n; first += chunk) {
         if (stop_requested()) return stop_status();
         score_chunk(t, first, n - first < chunk ? n - first : chunk);

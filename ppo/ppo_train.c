@@ -54,6 +54,7 @@ typedef struct LossContext {
     const PpoTrainer *trainer;
     PpoLossArgs args;
     PpoStats stats;
+    double logp_shift; /* largest distance of a log-prob from the old one */
 } LossContext;
 
 static void policy_loss(void *ctx, const TokenChunk *c) {
@@ -65,6 +66,7 @@ static void policy_loss(void *ctx, const TokenChunk *c) {
         c->dlogp[i] =
             ppo_policy_loss(&l->args, c->logp[i], tr->logp[slot], tr->advantage[slot], &l->stats);
         l->stats.entropy += c->entropy[i];
+        l->logp_shift = fmax(l->logp_shift, fabs(c->logp[i] - tr->logp[slot]));
     }
 }
 
@@ -191,6 +193,7 @@ static Status minibatch(PpoTrainer *t, const int64_t *index, int64_t n, double l
         add_stats(t, &ctx.stats, rows, (double)t->accumulation);
         ctx.stats = (PpoStats){0};
     }
+    if (t->epoch == 0 && t->minibatch == 0) t->sums.logp_shift = ctx.logp_shift;
     if (c->trl_compat) /* defect B1: accelerate steps after `accumulation` micro-batches, once an
                           epoch */
         return is_last ? optimizer_step(t, lr) : OK;
@@ -252,10 +255,12 @@ Status ppo_update(PpoTrainer *t, int64_t update, double lr) {
     return OK;
 }
 
-static double largest_decode_difference(const PpoTrainer *t) {
+/* Of what was sampled from the old log-probs (those of trl_compat are computed again), and of these
+ * from the training forward, before the first step moved it. */
+static double decode_difference(const PpoTrainer *t) {
     const Rollout *r = t->rollout;
     const Trajectory *tr = t->trajectory;
-    double most = 0.0;
+    double most = t->sums.logp_shift;
     for (int64_t i = 0; i < r->n; i++)
         for (int32_t k = 0; k < r->length[i]; k++)
             most = fmax(most, fabs(r->decode_logp[i * r->response_length + k] -
@@ -304,7 +309,7 @@ void ppo_log_update(Metrics *m, const PpoTrainer *t, double lr, double episodes_
     metrics_set(m, "val/ratio", ratio);
     metrics_set(m, "val/ratio_var", spread > 0.0 ? spread : 0.0);
     metrics_set(m, "val/num_eos_tokens", count_eos(t));
-    metrics_set(m, "val/rollout_logp_diff", largest_decode_difference(t));
+    metrics_set(m, "val/rollout_logp_diff", decode_difference(t));
     metrics_set(m, "tokens/responses_len_mean", r.length);
     metrics_set(m, "grad_norm", u->grad_norm);
     metrics_set(m, "skipped_steps", u->skipped);

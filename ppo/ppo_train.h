@@ -2,8 +2,8 @@
  * inside it.
  *
  *     1 sample      each prompt of the batch is answered by the policy
- *     2 score       the reward answers once a row; old and reference log-probs, values: by the
- *                   training forward
+ *     2 score       the reward answers once a row; reference log-probs and values by the training
+ *                   forward, whose bits the sampled log-probs already have
  *     3 shape       score on the last token, KL penalty a token, advantages, whitening over the
  *                   whole batch
  *     4 optimise    num_ppo_epochs times num_mini_batches optimizer steps
@@ -28,10 +28,11 @@
 typedef struct UpdateSums {
     double approxkl, policykl, clipfrac, value_clipfrac, policy_loss, value_loss, entropy, ratio,
         ratio_squares;
-    double count;     /* how many were added */
-    double grad_norm; /* of the last optimizer step */
-    double skipped;   /* optimizer steps left out by ratio_threshold */
-    double stopped;   /* 1: target_kl ended the epochs */
+    double count;      /* how many were added */
+    double grad_norm;  /* of the last optimizer step */
+    double skipped;    /* optimizer steps left out by ratio_threshold */
+    double stopped;    /* 1: target_kl ended the epochs */
+    double logp_shift; /* largest |log-prob - old| in the first minibatch, before any step */
 } UpdateSums;
 
 typedef enum PpoPhase { PPO_PHASE_ROLLOUT, PPO_PHASE_OPTIMISE } PpoPhase;

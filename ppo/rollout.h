@@ -25,7 +25,7 @@ typedef struct Rollout {
     uint8_t *ended;      /* [n] by a stop token */
     uint8_t *scored;     /* [n] the reward has answered */
     double *score;       /* [n] raw, before any shaping */
-    double *decode_logp; /* [n,T] captured while sampling: a diagnostic */
+    double *decode_logp; /* [n,T] captured while sampling */
     Tensor view[7];      /* those seven, for the registry of state */
 } Rollout;
 

@@ -18,10 +18,11 @@
 
 typedef struct Trajectory {
     int64_t n_rows;
-    int64_t n_slots;  /* start[n_rows] */
-    int64_t *start;   /* [n_rows+1] */
-    bool *has_token;  /* [n_slots] false only for TRL's PAD slot */
-    double *logp;     /* [n_slots] of the policy that sampled, by the training forward */
+    int64_t n_slots; /* start[n_rows] */
+    int64_t *start;  /* [n_rows+1] */
+    bool *has_token; /* [n_slots] false only for TRL's PAD slot */
+    double
+        *logp; /* [n_slots] of the policy that sampled: as sampled (trl_compat: computed again) */
     double *ref_logp; /* [n_slots] of the reference */
     double *value;    /* [n_slots] */
     double *kl;       /* [n_slots] estimate per token; set by shape_rewards */

@@ -209,18 +209,22 @@ static void test_defects__b8_whitening_is_global(void **state) {
 /* B9. Before the first step the policy is the one that sampled: exactly, in float32. */
 static void test_defects__b9_the_first_ratio_is_one(void **state) {
     (void)state;
-    PpoCase c;
-    ppo_case_open(&c, "cpu", PPO_CASE_LENGTH "|ppo.num_ppo_epochs=1|ppo.num_mini_batches=1");
-    for (int update = 0; update < 3; update++) {
-        ppo_case_update(&c, 1e-2);
-        assert_true(ppo_case_metric(&c, "val/ratio") == 1.0);
-        assert_true(ppo_case_metric(&c, "policy/approxkl_avg") == 0.0);
-        assert_true(ppo_case_metric(&c, "policy/clipfrac_avg") == 0.0);
-        assert_true(ppo_case_metric(&c, "val/clipfrac_avg") == 0.0);
-        assert_true(ppo_case_metric(&c, "val/rollout_logp_diff") == 0.0);
-        assert_true(update > 0 || ppo_case_metric(&c, "objective/kl") == 0.0);
+    for (int device = 0; device < 3; device++) {
+        static const char *const devices[] = {"cpu", "ref", "ref64"};
+        PpoCase c;
+        ppo_case_open(&c, devices[device],
+                      PPO_CASE_LENGTH "|ppo.num_ppo_epochs=1|ppo.num_mini_batches=1");
+        for (int update = 0; update < 3; update++) {
+            ppo_case_update(&c, 1e-2);
+            assert_true(ppo_case_metric(&c, "val/ratio") == 1.0);
+            assert_true(ppo_case_metric(&c, "policy/approxkl_avg") == 0.0);
+            assert_true(ppo_case_metric(&c, "policy/clipfrac_avg") == 0.0);
+            assert_true(ppo_case_metric(&c, "val/clipfrac_avg") == 0.0);
+            assert_true(ppo_case_metric(&c, "val/rollout_logp_diff") == 0.0);
+            assert_true(update > 0 || ppo_case_metric(&c, "objective/kl") == 0.0);
+        }
+        ppo_case_close(&c);
     }
-    ppo_case_close(&c);
 }
 
 /* B10. Statistics are over tokens: no PAD counts. */

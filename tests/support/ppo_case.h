@@ -69,6 +69,19 @@ static inline double ppo_case_metric(const PpoCase *c, const char *name) {
     return x;
 }
 
+/* What sampling the responses at hand would have captured. */
+static inline void ppo_case_capture_logp(PpoCase *c) {
+    PpoTrainer *t = c->t;
+    Rollout *r = t->rollout;
+    PassOut out = {.logp = t->logp};
+    for (int64_t i = 0; i < r->n; i++) {
+        ppo_batch_fill(t->batch, r, NULL, &i, 1, false);
+        pass_score(t->pass, &t->roles->policy_role, &t->batch->rows, &t->pass_options, &out);
+        for (int32_t k = 0; k < r->length[i]; k++)
+            r->decode_logp[i * r->response_length + k] = t->logp[r->example[i].n_ids - 1 + k];
+    }
+}
+
 /* The update at hand has these responses (rows of T tokens, -1 behind their end), as if sampled;
  * `stop` is the id that ends one. Phase 1 is done; nothing is scored. */
 static inline void ppo_case_respond(PpoCase *c, const int32_t *tokens, int32_t stop) {
@@ -84,6 +97,8 @@ static inline void ppo_case_respond(PpoCase *c, const int32_t *tokens, int32_t s
         r->scored[i] = 0;
     }
     c->t->rollout_of = c->update + 1; /* as after a resume: finished rows are kept */
+    ppo_locate_rows(c->t, c->update);
+    ppo_case_capture_logp(c);
 }
 
 #endif
