@@ -64,8 +64,10 @@ void batch_locate(const BatchOrder *o, int64_t step, int64_t *epoch, int64_t *st
     int64_t steps = batch_steps_per_epoch(o);
     CHECK(steps > 0, "an epoch without steps: %lld items, batch size %lld", (long long)o->n_items,
           (long long)o->batch_size);
-    *epoch = step / steps;
-    *step_in_epoch = step % steps;
+    CHECK(o->behind >= 0 && step >= o->behind, "step %lld, %lld behind", (long long)step,
+          (long long)o->behind);
+    *epoch = (step - o->behind) / steps;
+    *step_in_epoch = (step - o->behind) % steps;
 }
 
 BatchStep batch_step(const BatchOrder *o, const Dataset *d, int64_t epoch, int64_t step_in_epoch) {

@@ -33,6 +33,7 @@ typedef struct BatchOrder {
     bool shuffle;
     bool drop_last; /* dataloader_drop_last: leave out a last micro-batch that is not full */
     uint64_t seed;  /* data_seed, else seed */
+    int64_t behind; /* steps by which the data are behind the step number (ignore_data_skip) */
 } BatchOrder;
 
 /* Optimizer steps of an epoch, as the Trainer counts them: ceil(micro-batches / (accumulation *
@@ -47,7 +48,7 @@ int64_t batch_item_at(const BatchOrder *o, int64_t epoch, int64_t position);
  */
 void batch_positions(const BatchOrder *o, int64_t step_in_epoch, int64_t micro, int64_t *first,
                      int64_t *count);
-/* A global step number (from 0) as (epoch, step inside it). */
+/* A global step number (from 0) as (epoch, step inside it), `behind` taken off. */
 void batch_locate(const BatchOrder *o, int64_t step, int64_t *epoch, int64_t *step_in_epoch);
 
 /* Totals of an optimizer step over all micro-batches and ranks: the denominators of its losses. */

@@ -48,7 +48,9 @@ Status reward_program_open(RewardProgram *p) {
 }
 
 Status reward_program_begin(RewardProgram *p) {
-    return supervised_begin(&p->s, "reward/num_tokens", &p->trainer.num_tokens);
+    TRY(supervised_begin(&p->s, "reward/num_tokens", &p->trainer.num_tokens));
+    p->trainer.order = p->s.order;
+    return OK;
 }
 
 Status reward_program_evaluate(RewardProgram *p) {

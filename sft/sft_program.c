@@ -20,7 +20,9 @@ Status sft_program_open(SftProgram *p) {
 }
 
 Status sft_program_begin(SftProgram *p) {
-    return supervised_begin(&p->s, "sft/num_tokens", &p->trainer.num_tokens);
+    TRY(supervised_begin(&p->s, "sft/num_tokens", &p->trainer.num_tokens));
+    p->trainer.order = p->s.order;
+    return OK;
 }
 
 Status sft_program_evaluate(SftProgram *p) {

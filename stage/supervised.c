@@ -1,5 +1,7 @@
 #include "stage/supervised.h"
 
+#include "core/log.h"
+
 static MemoryPlan *plan_of(Supervised *s) {
     return s->run ? run_plan(s->run) : &s->plan;
 }
@@ -65,21 +67,33 @@ Status supervised_open_training(Supervised *s, bool recompute, const char *name)
     return schedule_init(&s->schedule, &s->cfg->training, s->total_steps);
 }
 
+/* The Trainer's: whole epochs are counted, the one that was begun begins again. */
+static void begin_epoch_anew(Supervised *s) {
+    int64_t epoch, in_epoch;
+    if (!s->cfg->training.ignore_data_skip || !run_resumed(s->run)) return;
+    batch_locate(&s->order, run_step(s->run), &epoch, &in_epoch);
+    s->order.behind += in_epoch;
+    log_info("ignore_data_skip: the data of epoch %lld begin anew", (long long)epoch + 1);
+}
+
 Status supervised_begin(Supervised *s, const char *state_name, int64_t *num_tokens) {
     State *state = run_state(s->run);
     optim_register(s->optim, state);
     state_i64(state, state_name, num_tokens);
+    state_i64(state, "data/behind", &s->order.behind);
     TRY(setup_inputs(s->run, s->cfg, &s->model, s->tok, s->train));
     run_fact(s->run, "trainable parameters", json_new_int(params_count(&s->params)));
     RunFacts facts = {.total_steps = s->total_steps,
                       .examples_per_step = s->order.batch_size * s->order.accumulation,
                       .unit = "steps",
                       .has_eval = s->eval != NULL};
-    return run_begin(s->run, &facts);
+    TRY(run_begin(s->run, &facts));
+    begin_epoch_anew(s);
+    return OK;
 }
 
 double supervised_epoch(const Supervised *s, int64_t steps) {
-    return (double)steps / (double)s->steps_per_epoch;
+    return (double)(steps - s->order.behind) / (double)s->steps_per_epoch;
 }
 
 Status supervised_export(Supervised *s) {

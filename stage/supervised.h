@@ -44,10 +44,11 @@ Role supervised_role(const Supervised *s);
 Status supervised_open_training(Supervised *s, bool recompute, const char *name);
 
 /* Registers state, inputs and facts, then run_begin: run.json, logs, resume. `num_tokens` is the
- * trainer's count, saved under `state_name`. */
+ * trainer's count, saved under `state_name`. With ignore_data_skip a resumed run begins its epoch's
+ * data anew: s->order knows. */
 Status supervised_begin(Supervised *s, const char *state_name, int64_t *num_tokens);
 
-/* Epochs done after `steps` optimizer steps, as the Trainer counts. */
+/* Epochs done after `steps` optimizer steps, as the Trainer counts, by where the data are. */
 double supervised_epoch(const Supervised *s, int64_t steps);
 
 /* final/: the model (with its head) and the tokenizer. */

@@ -46,6 +46,10 @@ void checkpoint_keep(Checkpoints *c, int64_t step) {
     c->keep_step = step;
 }
 
+void checkpoint_restrict(Checkpoints *c, const char *prefix) {
+    c->only = prefix;
+}
+
 /* ---- names --------------------------------------------------------------------------------- */
 
 char *checkpoint_path(const Checkpoints *c, int64_t step) {
@@ -82,15 +86,22 @@ Status checkpoint_steps(int64_t **steps, size_t *n, const Checkpoints *c) {
 
 /* ---- images -------------------------------------------------------------------------------- */
 
+static bool is_saved(const Checkpoints *c, int64_t i) {
+    return !c->only || str_starts(state_at(c->state, i)->path, c->only);
+}
+
 /* Items from `first` on that go into one image: as many as fit, at least one. Returns the first
  * item of the next; *bytes is their data. */
 static int64_t next_image(const Checkpoints *c, int64_t first, size_t *bytes) {
     int64_t i = first;
+    bool any = false;
     *bytes = 0;
     for (; i < state_count(c->state); i++) {
+        if (!is_saved(c, i)) continue;
         size_t more = tensor_bytes(state_shape(c->state, i));
-        if (i > first && *bytes + more > c->opt.image_bytes) break;
+        if (any && *bytes + more > c->opt.image_bytes) break;
         *bytes += more;
+        any = true;
     }
     return i;
 }
@@ -104,22 +115,23 @@ size_t checkpoint_bytes(const Checkpoints *c) {
     return 2 * largest; /* the image and HDF5's own copy while it is built */
 }
 
-static Status put_items(H5Writer *w, const State *state, int64_t first, int64_t end) {
+static Status put_items(H5Writer *w, const Checkpoints *c, int64_t first, int64_t end) {
     for (int64_t i = first; i < end; i++) {
+        if (!is_saved(c, i)) continue;
         void *buffer;
-        Tensor t = state_view(state, i, &buffer);
-        Status st = h5_put(w, state_at(state, i)->path, t);
+        Tensor t = state_view(c->state, i, &buffer);
+        Status st = h5_put(w, state_at(c->state, i)->path, t);
         mem_free(buffer);
         TRY(st);
     }
     return OK;
 }
 
-static Status build_image(void **image, size_t *bytes, const State *state, int64_t first,
+static Status build_image(void **image, size_t *bytes, const Checkpoints *c, int64_t first,
                           int64_t end) {
     H5Writer *w = NULL;
     Status st = h5_writer_open(&w);
-    if (st == OK) st = put_items(w, state, first, end);
+    if (st == OK) st = put_items(w, c, first, end);
     if (st == OK) st = h5_writer_finish(w, image, bytes);
     h5_writer_close(w);
     return st;
@@ -133,7 +145,7 @@ static Status write_images(const Checkpoints *c, PublishFolder *folder, Json *ma
         int64_t end = next_image(c, first, &data_bytes);
         void *image = NULL;
         size_t bytes = 0;
-        TRY(build_image(&image, &bytes, c->state, first, end));
+        TRY(build_image(&image, &bytes, c, first, end));
         char name[32];
         snprintf(name, sizeof(name), "state-%05d.h5", ++n);
         Status st = publish_bytes_in(folder, name, image, bytes);
@@ -148,6 +160,7 @@ static Status write_images(const Checkpoints *c, PublishFolder *folder, Json *ma
 static Status write_folder(const Checkpoints *c, PublishFolder *folder, int64_t step,
                            const Json *meta) {
     Json *manifest = manifest_new(step, meta);
+    if (c->only) manifest_restrict(manifest, c->only);
     Status st = write_images(c, folder, manifest);
     Str text = {0};
     if (st == OK) {

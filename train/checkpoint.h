@@ -49,12 +49,17 @@ size_t checkpoint_bytes(const Checkpoints *c);
 void checkpoint_try_save(Checkpoints *c, int64_t step, const Json *meta);
 bool checkpoint_retry_due(const Checkpoints *c);
 
+/* From now on saves hold the items below `prefix` ("params/") alone; NULL: all. Such a checkpoint
+ * cannot be resumed: checkpoint_find passes it over, and says so. `prefix` is borrowed. */
+void checkpoint_restrict(Checkpoints *c, const char *prefix);
+
 /* A step that retention must keep (the best so far); -1: none. */
 void checkpoint_keep(Checkpoints *c, int64_t step);
 
 /* Finds the newest valid checkpoint and verifies it; nothing is loaded yet. *step is -1 when there
  * is none. `path` NULL: auto (bad ones are renamed and named in a warning); else that very folder,
- * and damage is ERR_DATA. *meta (the "run" object) is the caller's to json_free. */
+ * and damage, or one that holds a part alone, is ERR_DATA. *meta (the "run" object) is the caller's
+ * to json_free. */
 Status checkpoint_find(Checkpoints *c, const char *path, int64_t *step, Json **meta);
 /* Puts the state of the found checkpoint back. ERR_DATA when an item is missing, unexpected or has
  * another shape (all are listed). */

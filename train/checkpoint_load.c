@@ -80,6 +80,13 @@ static Status find_newest(Checkpoints *c, int64_t *step, Json **meta) {
         Json *manifest = NULL;
         bool newer = false;
         Status one = verify(folder, &manifest, &newer);
+        if (one == OK && manifest_only(manifest)) {
+            log_info("checkpoint step-%lld is passed over: it holds %s alone (save_only_model)",
+                     (long long)steps[i], manifest_only(manifest));
+            json_free(manifest);
+            mem_free(folder);
+            continue;
+        }
         if (one == OK) {
             st = take_found(c, folder, manifest, step, meta);
             continue;
@@ -109,6 +116,13 @@ Status checkpoint_find(Checkpoints *c, const char *path, int64_t *step, Json **m
     if (path == NULL) return find_newest(c, step, meta);
     Json *manifest = NULL;
     TRY(checkpoint_verify(path, &manifest));
+    if (manifest_only(manifest)) {
+        Status st =
+            status_fail(ERR_DATA, "%s holds %s alone (save_only_model); it cannot be resumed", path,
+                        manifest_only(manifest));
+        json_free(manifest);
+        return st;
+    }
     return take_found(c, mem_strdup(path), manifest, step, meta);
 }
 

@@ -9,6 +9,7 @@ struct Checkpoints {
     char *folder; /* <run>/checkpoints */
     CheckpointOptions opt;
     int64_t keep_step; /* retention spares it; -1: none */
+    const char *only;  /* saves hold the items below it alone; NULL: all */
     double retry_at_s; /* 0: the last save went well */
     /* what checkpoint_find found */
     char *found; /* folder; NULL: none */

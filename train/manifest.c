@@ -17,6 +17,10 @@ Json *manifest_new(int64_t step, const Json *run) {
     return m;
 }
 
+void manifest_restrict(Json *manifest, const char *prefix) {
+    json_set(manifest, "only", json_new_str(prefix));
+}
+
 void manifest_add_file(Json *manifest, const char *name, const void *bytes, size_t n) {
     char hex[SHA256_HEX];
     sha256_hex(hex, bytes, n);
@@ -140,6 +144,11 @@ Status manifest_check_files(const Json *manifest, const char *folder) {
 
 int64_t manifest_step(const Json *manifest) {
     return json_int(json_get(manifest, "step"));
+}
+
+const char *manifest_only(const Json *manifest) {
+    const Json *only = json_get(manifest, "only");
+    return json_is(only, JSON_KIND_STRING) ? json_str(only, NULL) : NULL;
 }
 
 int64_t manifest_file_count(const Json *manifest) {

@@ -2,6 +2,7 @@
  *
  *     {"format": 1, "version": "0.1.0", "step": 12,
  *      "files": [{"name": "state-00001.h5", "bytes": 8192, "sha256": "..."}],
+ *      "only": "params/",             where it holds the items below that alone; else absent
  *      "run": {...},                  what run.c keeps: config, inputs, offsets of the logs
  *      "sha256": "..."}               of this text without this member
  *
@@ -17,6 +18,7 @@
 
 /* Without files: manifest_add_file them. The caller json_free's it. `run` is copied. */
 Json *manifest_new(int64_t step, const Json *run);
+void manifest_restrict(Json *manifest, const char *prefix); /* "only" */
 void manifest_add_file(Json *manifest, const char *name, const void *bytes, size_t n);
 /* The text of the file; `manifest` gets its "sha256". */
 void manifest_seal(Str *out, Json *manifest);
@@ -29,6 +31,7 @@ Status manifest_read(Json **out, const char *folder, bool *newer);
 Status manifest_check_files(const Json *manifest, const char *folder);
 
 int64_t manifest_step(const Json *manifest);
+const char *manifest_only(const Json *manifest); /* NULL: it holds everything */
 int64_t manifest_file_count(const Json *manifest);
 const char *manifest_file_name(const Json *manifest, int64_t i);
 

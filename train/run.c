@@ -350,6 +350,9 @@ static Status mark_logs(Run *r, Json *offsets) {
 static Status save(Run *r, bool must, bool inside) {
     int64_t number = r->step + (inside ? 1 : 0);
     const char *before = run_phase(r, "save");
+    /* What a signal asks for is there to go on from. */
+    checkpoint_restrict(r->checkpoints,
+                        r->cfg->training.save_only_model && !must ? "params/" : NULL);
     Json *offsets = json_new_object();
     Status st = mark_logs(r, offsets);
     Json *meta = run_meta(r, offsets);
@@ -386,9 +389,12 @@ static bool save_due(const Run *r) {
     FAIL("strategy %d", (int)t->save_strategy);
 }
 
+static bool is_saved(const Run *r) {
+    return r->saved_step == r->step && r->saved_evaluated_step == r->evaluated_step;
+}
+
 static Status save_if_due(Run *r) {
-    bool saved = r->saved_step == r->step && r->saved_evaluated_step == r->evaluated_step;
-    if (saved && !checkpoint_retry_due(r->checkpoints)) return OK;
+    if (is_saved(r) && !checkpoint_retry_due(r->checkpoints)) return OK;
     if (run_stopping(r)) return save(r, true, false);
     return save_due(r) ? save(r, false, false) : OK;
 }
@@ -459,6 +465,8 @@ static Status load_best(Run *r) {
 Status run_end(Run *r) {
     /* A signal in the evaluation behind the last step left it undone. */
     if (run_stopping(r) && (!is_last(r) || eval_wanted(r))) {
+        /* It may have come just behind the place where saving is decided. */
+        if (!is_saved(r)) TRY(save(r, true, false));
         run_refresh_page(r, "stopped", true);
         return stop_status();
     }

@@ -69,10 +69,85 @@ static void test_resume_sft__lora(void **state) {
     walk(lora, 2, 5);
 }
 
+/* Losses of a run whose weights never move: they tell which rows each step has seen. */
+static int losses_of(const char *folder, const char *run, double *out) {
+    char *path = str_format("%s/metrics.jsonl", run), *text = program_text(folder, path);
+    int n = 0;
+    for (const char *at = text; (at = strstr(at, "\"loss\": ")) != NULL;)
+        out[n++] = strtod(at += strlen("\"loss\": "), NULL);
+    mem_free(text);
+    mem_free(path);
+    return n;
+}
+
+static const char still[] =
+    "output_dir: whole\n"
+    "threads: 1\n"
+    "model: {config: model.json, tokenizer: configs/smoke/tokenizer}\n"
+    "data: {train: configs/smoke/data/completions.jsonl, max_length: 32, shuffle: false}\n"
+    "training: {per_device_train_batch_size: 2, max_steps: 9, learning_rate: 0, logging_steps: 1,\n"
+    "           save_steps: 100, ignore_data_skip: true}\n";
+
+/* A run that is stopped after k steps sees the rows of step 1 again in its next one; a second stop
+ * begins anew again; the epoch is counted by where the data are. */
+static void test_resume_sft__ignore_data_skip(void **state) {
+    (void)state;
+    char *folder = program_folder();
+    /* without dropout, so that a loss depends on its rows alone */
+    char *quiet = mem_strdup(model);
+    for (char *at = quiet; (at = strstr(at, "pdrop\": 0.1")) != NULL;)
+        at[strlen("pdrop\": 0.")] = '0';
+    mem_free(scratch_text(folder, "model.json", quiet));
+    mem_free(scratch_text(folder, "run.yaml", still));
+    double whole[9], cut[9];
+    assert_int_equal(stop_points_run(folder, "run.yaml", "whole", STOP_NOT, 0, NULL), 0);
+    assert_int_equal(losses_of(folder, "whole", whole), 9);
+    int before = 0;
+    for (int stops = 0; stops < 2; stops++) {
+        int code = stop_points_run(folder, "run.yaml", "cut", STOP_SIGNAL, 8, NULL);
+        assert_int_equal(code, ERR_STOPPED);
+        int after = losses_of(folder, "cut", cut);
+        for (int i = before; i < after; i++) assert_true(cut[i] == whole[i - before]);
+        assert_true(after > before);
+        before = after;
+    }
+    assert_true(before < 9);
+    assert_int_equal(stop_points_run(folder, "run.yaml", "cut", STOP_NOT, 0, NULL), 0);
+    assert_int_equal(losses_of(folder, "cut", cut), 9);
+    for (int i = before; i < 9; i++) assert_true(cut[i] == whole[i - before]);
+    assert_true(whole[0] != whole[1]);
+    mem_free(quiet);
+    scratch_free(folder);
+}
+
+/* 75 says that the state is saved: of every step that was done, wherever the signal came. */
+static void test_resume_sft__every_stop_saves(void **state) {
+    (void)state;
+    char *folder = program_folder();
+    double losses[9];
+    mem_free(scratch_text(folder, "model.json", model));
+    mem_free(scratch_text(folder, "run.yaml", still));
+    for (int64_t at = 1; at <= 14; at++) {
+        assert_int_equal(stop_points_run(folder, "run.yaml", "cut", STOP_SIGNAL, at, NULL),
+                         ERR_STOPPED);
+        char *cut = file_join(folder, "cut"), *last = last_checkpoint(cut);
+        char *step = str_format("step-%d", losses_of(folder, "cut", losses));
+        if (!str_equal(file_name(last), step))
+            fail_msg("question %lld: %s is done, %s is saved", (long long)at, step, last);
+        assert_int_equal(file_remove_tree(cut), OK);
+        mem_free(step);
+        mem_free(last);
+        mem_free(cut);
+    }
+    scratch_free(folder);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_resume_sft__full),
         cmocka_unit_test(test_resume_sft__lora),
+        cmocka_unit_test(test_resume_sft__ignore_data_skip),
+        cmocka_unit_test(test_resume_sft__every_stop_saves),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

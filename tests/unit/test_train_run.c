@@ -2,6 +2,7 @@
  */
 #include "unit.h"
 
+#include "core/io/h5.h"
 #include "core/io/jsonl.h"
 #include "core/log.h"
 #include "run_compare.h"
@@ -144,6 +145,59 @@ static void test_train_run__epoch_evaluation_is_made_up_for(void **state) {
     assert_int_equal(c.evals, 2); /* step 8 and the last, and not in the middle of an epoch */
     mem_free(c.wrote);
     scratch_free(folder);
+}
+
+static void die_at_8(Toy *t) {
+    if (run_step(t->run) == 8) kill(getpid(), SIGKILL);
+}
+
+static void child_saves_the_model_alone(void *arg) {
+    Toy t = {.each_step = die_at_8, .stop_in_eval = -1};
+    run_in(&t, arg, "training.save_only_model=true", NULL, NULL);
+}
+
+/* Its checkpoints are enough for the best model, not for going on; a signal's are whole. */
+static void test_train_run__save_only_model(void **state) {
+    (void)state;
+    static char only[] = "training.save_only_model=true",
+                best[] = "training.load_best_model_at_end=true";
+    char *whole = scratch_new(), *plain = scratch_new(), *cut = scratch_new();
+    Toy a = {.stop_in_eval = -1}, b = {.stop_in_eval = -1}, c = {.stop_in_eval = -1};
+    assert_int_equal(run_in(&a, whole, only, best, NULL), OK);
+    assert_int_equal(run_in(&b, plain, best, NULL, NULL), OK);
+    assert_string_equal(a.wrote, b.wrote);
+    H5Reader *h5 = NULL;
+    char *path = str_format("%s/checkpoints/step-9/state-00001.h5", whole);
+    assert_int_equal(h5_open(&h5, path), OK);
+    assert_non_null(h5_find(h5, "params/weight"));
+    assert_int_equal(h5_count(h5), 1);
+    h5_close(h5);
+    mem_free(path);
+    /* Killed: nothing to go on from, so it begins again. */
+    assert_true(WIFSIGNALED(scratch_run_child(child_saves_the_model_alone, cut)));
+    assert_true(there_is(cut, "checkpoints/step-6/MANIFEST.json"));
+    char *arg = str_format("--resume=%s/checkpoints/step-6", cut);
+    assert_int_equal(run_in(&c, cut, only, arg, NULL), ERR_DATA);
+    if (!strstr(status_message(), "step-6 holds params/ alone (save_only_model)"))
+        fail_msg("%s", status_message());
+    mem_free(arg);
+    assert_int_equal(run_in(&c, cut, only, NULL, NULL), OK);
+    assert_int_equal(count_rows(cut, "learning_rate"), 10);
+    /* Stopped: goes on from there. */
+    char *stopped = scratch_new();
+    Toy d = {.stop_in_eval = -1, .stop_at = 7}, e = {.stop_in_eval = -1};
+    assert_int_equal(run_in(&d, stopped, only, NULL, NULL), ERR_STOPPED);
+    assert_int_equal(run_in(&e, stopped, only, NULL, NULL), OK);
+    assert_int_equal(e.evals, 2); /* 9 and 10, not 3 and 6 again */
+    assert_same_run(cut, stopped);
+    mem_free(a.wrote);
+    mem_free(b.wrote);
+    mem_free(c.wrote);
+    mem_free(e.wrote);
+    scratch_free(whole);
+    scratch_free(plain);
+    scratch_free(cut);
+    scratch_free(stopped);
 }
 
 static void stop_early_at_2(Toy *t) {
@@ -452,6 +506,7 @@ int main(void) {
         cmocka_unit_test(test_train_run__stopped_and_resumed_is_the_same_run),
         cmocka_unit_test(test_train_run__signal_saves_where_it_is),
         cmocka_unit_test(test_train_run__epoch_evaluation_is_made_up_for),
+        cmocka_unit_test(test_train_run__save_only_model),
         cmocka_unit_test(test_train_run__last_step_is_evaluated),
         cmocka_unit_test(test_train_run__last_evaluation_is_made_up_for),
         cmocka_unit_test(test_train_run__best_outlives_a_resume),

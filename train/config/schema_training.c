@@ -75,7 +75,9 @@ const Key TRAINING_KEYS[] = {
         "Checkpoints kept; null keeps all. The best one and the last good one always stay.",
         .flags = KEY_NULLABLE | KEY_FREE),
     ROW("save_only_model", KEY_BOOL, save_only_model, "false", NULL,
-        "Leave the optimizer out of checkpoints; they cannot be resumed.", .flags = KEY_FREE),
+        "Checkpoints hold the parameters alone and cannot be resumed, but for those that a signal "
+        "makes.",
+        .flags = KEY_FREE),
     ROW("load_best_model_at_end", KEY_BOOL, load_best_model_at_end, "false", NULL,
         "final/ is the best evaluated step, not the last."),
     ROW("metric_for_best_model", KEY_TEXT, metric_for_best_model, "null", NULL,
@@ -93,6 +95,8 @@ const Key TRAINING_KEYS[] = {
     ROW("dataloader_drop_last", KEY_BOOL, dataloader_drop_last, "false", NULL,
         "Leave out the last batch of an epoch when it is not full."),
     ROW("ignore_data_skip", KEY_BOOL, ignore_data_skip, "false", NULL,
-        "On resume, start the data from the beginning.", .flags = KEY_FREE),
+        "On resume, begin the epoch's data anew instead of going on where they were: quick in the "
+        "Trainer; here it only costs the run its exactness.",
+        .stages = ON_SFT | ON_REWARD, .flags = KEY_FREE),
 };
 const size_t N_TRAINING_KEYS = COUNT_OF(TRAINING_KEYS);

@@ -53,6 +53,8 @@ const Neutral NEUTRALS[] = {
     {"sft.router_aux_loss_coef", "0.001|0", "no mixture-of-experts model is built yet", ON_SFT},
     {"training.label_smoothing_factor", "0", "it is an option of sft", ON_REWARD | ON_PPO},
     {"training.neftune_noise_alpha", "null", "it is an option of sft", ON_REWARD | ON_PPO},
+    {"training.ignore_data_skip", "false", "prompts go on where they were; resuming costs nothing",
+     ON_PPO},
     /* logs, trackers, hub */
     {"training.logging_nan_inf_filter", "true|false", "a bad number stops the run", 0},
     {"training.logging_dir", "null|*", "logs go to output_dir", 0},
