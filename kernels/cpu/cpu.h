@@ -34,6 +34,10 @@ static inline float *cpu_scratch(const Dev *dev, int thread) {
     return (float *)(void *)(state->scratch + (size_t)thread * CPU_SCRATCH_BYTES);
 }
 
+static inline int64_t min64(int64_t a, int64_t b) {
+    return a < b ? a : b;
+}
+
 /* Threads worth waking for so many float operations or moved elements: a wake-up costs some
  * microseconds. */
 #define CPU_WORK_PER_THREAD 16384

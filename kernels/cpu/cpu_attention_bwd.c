@@ -42,10 +42,6 @@ typedef struct Meeting {
     float slope;
 } Meeting;
 
-static int64_t min64(int64_t a, int64_t b) {
-    return a < b ? a : b;
-}
-
 /* delta[i] = dout . out of row i, which is the sum over keys of dP P (Dao 2023, algorithm 2). One
  * chain over d like the products dout v, so that a row with one key has dP - delta = 0 exactly;
  * eight rows at a time, to hide a chain's latency. */

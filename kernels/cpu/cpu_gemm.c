@@ -29,7 +29,7 @@ typedef void TileFn(const float *a, int64_t a_stride, const void *b, int64_t b_p
     static void name(const float *a, int64_t a_stride, const void *b, int64_t b_panel, \
                      int64_t n_k, const TileOut *out) {                                \
         TileIn in = {a, a_stride, 1, b, type, b_panel, PANEL_COLS, n_k};               \
-        tile(rows, panels, in, out);                                                   \
+        tile(rows, panels, WIDES, in, out);                                            \
     }
 #define TILE_FNS(type, dtype)             \
     TILE_FN(tile_1x4_##type, 1, 4, dtype) \
@@ -48,7 +48,7 @@ TILE_FNS(f16, DTYPE_F16)
 /* a packed k by k (pack_a). */
 static void tile_packed(const float *a, const float *b, int64_t n_k, const TileOut *out) {
     TileIn in = {a, 1, TILE_PACKED_ROWS, b, DTYPE_F32, 0, PANEL_COLS, n_k};
-    tile(TILE_PACKED_ROWS, 1, in, out);
+    tile(TILE_PACKED_ROWS, 1, WIDES, in, out);
 }
 
 /* Few rows take several panels at once, so that enough chains are under way to hide the latency of
@@ -90,10 +90,6 @@ static const TileSet *tiles_of(DType dtype) {
 }
 
 /* ---- packing ---- */
-
-static inline int64_t min64(int64_t a, int64_t b) {
-    return a < b ? a : b;
-}
 
 /* One panel of a matrix whose outputs are rows: eight by eight through a transposition. */
 static void pack_out_rows(float *panel, const Gemm *g, int64_t col, int64_t cols, int64_t k0,
@@ -204,18 +200,6 @@ typedef struct Panels {
     size_t size; /* bytes of an element */
 } Panels;
 
-static TileOut tile_out(const Gemm *g, int64_t m, int64_t rows, int64_t p, int64_t k0) {
-    int64_t col = p * PANEL_COLS;
-    bool last = k0 + GEMM_K_BLOCK >= g->k;
-    return (TileOut){.c = g->c + m * g->c_stride + col,
-                     .c_stride = g->c_stride,
-                     .rows = rows,
-                     .cols = g->n - col,
-                     .bias = g->bias && last ? g->bias + col : NULL,
-                     .alpha = g->alpha,
-                     .add = g->accumulate || k0 > 0};
-}
-
 /* Rows m0..m1 of a against panels p0..p1, for inner indices k0 .. k0+n_k-1. */
 static void multiply_packed(const Gemm *g, const Share *s, const Panels *b, int64_t m0, int64_t m1,
                             int64_t p0, int64_t p1, int64_t k0, int64_t n_k) {
@@ -223,7 +207,7 @@ static void multiply_packed(const Gemm *g, const Share *s, const Panels *b, int6
     for (int64_t p = p0; p < p1; p++) {
         const float *panel = (const float *)(const void *)b->data + (p - p0) * b->stride;
         for (int64_t m = m0; m < m1; m += TILE_PACKED_ROWS) {
-            TileOut out = tile_out(g, m, min64(TILE_PACKED_ROWS, m1 - m), p, k0);
+            TileOut out = gemm_tile_out(g, m, min64(TILE_PACKED_ROWS, m1 - m), p, k0);
             tile_packed(s->a_block + (m - m0) * n_k, panel, n_k, &out);
         }
     }
@@ -240,14 +224,14 @@ static void multiply_rows(const Gemm *g, const Panels *b, int64_t m0, int64_t m1
         const char *panel = b->data + (size_t)((p - p0) * b->stride) * b->size;
         for (int64_t m = m0; m < m1; m += most) {
             int rows = (int)min64(most, m1 - m);
-            TileOut out = tile_out(g, m, rows, p, k0);
+            TileOut out = gemm_tile_out(g, m, rows, p, k0);
             const float *a = g->a + m * g->a_stride + k0;
             if (group == tile_panels[rows]) {
                 b->tiles->group[rows](a, g->a_stride, panel, b->stride, n_k, &out);
                 continue;
             }
             for (int i = 0; i < group; i++) {
-                out = tile_out(g, m, rows, p + i, k0);
+                out = gemm_tile_out(g, m, rows, p + i, k0);
                 b->tiles->one[rows](a, g->a_stride, panel + (size_t)(i * b->stride) * b->size, 0,
                                     n_k, &out);
             }
@@ -314,7 +298,11 @@ static Grid choose_grid(int64_t m, int64_t panels, bool pack_a, int n) {
     return best;
 }
 
-void CPU_NAME(gemm)(const Dev *dev, const Gemm *g) {
+void CPU_NAME(gemm)(const Dev *dev, const Gemm *whole) {
+    Gemm rest = *whole, *g = &rest;
+    int64_t done = CPU_NAME(gemm_narrow)(dev, whole);
+    if (done == g->m) return;
+    g->m -= done, g->a += done * g->a_stride, g->c += done * g->c_stride;
     int64_t panels = (g->n + PANEL_COLS - 1) / PANEL_COLS;
     int threads = cpu_threads(dev, g->m * g->n * g->k);
     bool pack_a = g->a_transposed || (TILE_PACKED_ROWS > TILE_ROWS && g->m > 2 * TILE_ROWS);

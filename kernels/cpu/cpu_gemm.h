@@ -10,6 +10,7 @@
 #define HONE_KERNELS_CPU_GEMM_H
 
 #include "kernels/cpu/cpu.h"
+#include "kernels/cpu/cpu_tile.h"
 
 #define GEMM_K_BLOCK 384
 
@@ -39,5 +40,24 @@ typedef struct Gemm {
 void CPU_NAME(gemm_pack_panel)(float *panel, const Gemm *g, int64_t p, int64_t k0, int64_t n_k);
 
 void CPU_NAME(gemm)(const Dev *dev, const Gemm *g);
+
+/* The first rows of c where the product is narrow enough for cpu_narrow.c; how many that is (0:
+ * none).
+ */
+#define GEMM_NARROW 16
+int64_t CPU_NAME(gemm_narrow)(const Dev *dev, const Gemm *g);
+
+/* Where the tile of rows m.. and panels p.. goes, with the sum of the block from k0. */
+static inline TileOut gemm_tile_out(const Gemm *g, int64_t m, int64_t rows, int64_t p, int64_t k0) {
+    int64_t col = p * PANEL_COLS;
+    bool last = k0 + GEMM_K_BLOCK >= g->k;
+    return (TileOut){.c = g->c + m * g->c_stride + col,
+                     .c_stride = g->c_stride,
+                     .rows = rows,
+                     .cols = g->n - col,
+                     .bias = g->bias && last ? g->bias + col : NULL,
+                     .alpha = g->alpha,
+                     .add = g->accumulate || k0 > 0};
+}
 
 #endif

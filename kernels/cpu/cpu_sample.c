@@ -6,10 +6,6 @@
 #define MAX_VOCAB ((int64_t)(CPU_SCRATCH_BYTES / (2 * sizeof(float))))
 #define MAX_BLOCKS ((MAX_VOCAB + SAMPLE_BLOCK - 1) / SAMPLE_BLOCK)
 
-static int64_t min64(int64_t a, int64_t b) {
-    return a < b ? a : b;
-}
-
 static uint32_t bits_of(float w) {
     uint32_t bits;
     memcpy(&bits, &w, sizeof bits);

@@ -6,11 +6,11 @@ typedef void SmallTile(TileIn in, const TileOut *out);
 #define SMALL_TILE(rows)                                           \
     static void rows_##rows(TileIn in, const TileOut *out) {       \
         in.a_k = 1;                                                \
-        tile(rows, 1, in, out);                                    \
+        tile(rows, 1, WIDES, in, out);                             \
     }                                                              \
     static void transposed_##rows(TileIn in, const TileOut *out) { \
         in.a_row = 1;                                              \
-        tile(rows, 1, in, out);                                    \
+        tile(rows, 1, WIDES, in, out);                             \
     }
 SMALL_TILE(1)
 SMALL_TILE(2)
@@ -26,15 +26,11 @@ static SmallTile *const by_columns[] = {NULL,         transposed_1, transposed_2
 /* Decode has one row a head: several panels at once, to hide the latency of a chain. */
 static void row_4_panels(TileIn in, const TileOut *out) {
     in.a_k = 1;
-    tile(1, 4, in, out);
+    tile(1, 4, WIDES, in, out);
 }
 static void row_2_panels(TileIn in, const TileOut *out) {
     in.a_k = 1;
-    tile(1, 2, in, out);
-}
-
-static inline int64_t min64(int64_t a, int64_t b) {
-    return a < b ? a : b;
+    tile(1, 2, WIDES, in, out);
 }
 
 /* The tile that `run` makes, from row `row` and column `col`. */

@@ -58,7 +58,7 @@ INLINE Wide wide_widen_f16(const uint16_t *p) {
 
 #define TILE_ROWS 6 /* at most, where a is read by rows */
 #define WIDES (PANEL_COLS / WIDE)
-#define TILE_MAX_ROWS (TILE_PACKED_ROWS > TILE_ROWS ? TILE_PACKED_ROWS : TILE_ROWS)
+#define TILE_MAX_ROWS 24 /* of any tile */
 #define TILE_MAX_WIDES (4 * WIDES)
 
 INLINE Wide wide_load(const float *p) {
@@ -71,7 +71,7 @@ INLINE void wide_store(float *p, Wide v) {
 /* Columns of one panel at element i, as WIDES registers. bf16 in registers of 8 comes as the even
  * and the odd columns, for a shift and a mask widen cheaper than a conversion: columns_in_order
  * undoes that once, on the sums. */
-INLINE void load_columns(Wide out[WIDES], const void *p, DType dtype, int64_t i) {
+INLINE void load_columns(int wides, Wide out[WIDES], const void *p, DType dtype, int64_t i) {
 #if WIDE == VEC
     if (dtype == DTYPE_BF16) {
         VecI pairs = *(const VecIMem *)(const void *)((const uint16_t *)p + i);
@@ -80,7 +80,7 @@ INLINE void load_columns(Wide out[WIDES], const void *p, DType dtype, int64_t i)
         return;
     }
 #endif
-    for (int w = 0; w < WIDES; w++) {
+    for (int w = 0; w < wides; w++) {
         switch (dtype) {
         case DTYPE_F32:
             out[w] = wide_load((const float *)p + i + w * WIDE);
@@ -161,10 +161,11 @@ typedef struct TileIn {
     int64_t n_k;
 } TileIn;
 
-/* The tile of `rows` rows and `panels` panels, both constants. */
-INLINE void tile(int rows, int panels, TileIn in, const TileOut *out) {
+/* The tile of `rows` rows and `panels` panels, of which the first `of_panel` registers are wanted
+ * (WIDES, or fewer of one panel): constants. */
+INLINE void tile(int rows, int panels, int of_panel, TileIn in, const TileOut *out) {
     Wide sum[TILE_MAX_ROWS][TILE_MAX_WIDES];
-    int wides = panels * WIDES;
+    int wides = panels * of_panel;
 #pragma GCC unroll 24
     for (int r = 0; r < rows; r++) __builtin_prefetch(out->c + r * out->c_stride, 1);
 #pragma GCC unroll 24
@@ -176,7 +177,7 @@ INLINE void tile(int rows, int panels, TileIn in, const TileOut *out) {
         Wide bk[TILE_MAX_WIDES];
 #pragma GCC unroll 4
         for (int p = 0; p < panels; p++)
-            load_columns(bk + p * WIDES, in.b, in.dtype, p * in.b_panel + k * in.b_k);
+            load_columns(of_panel, bk + p * of_panel, in.b, in.dtype, p * in.b_panel + k * in.b_k);
 #pragma GCC unroll 24
         for (int r = 0; r < rows; r++) {
             Wide ak = wide_all(in.a[r * in.a_row + k * in.a_k]);
@@ -188,7 +189,7 @@ INLINE void tile(int rows, int panels, TileIn in, const TileOut *out) {
     for (int r = 0; r < rows; r++)
 #pragma GCC unroll 4
         for (int p = 0; p < panels; p++) columns_in_order(sum[r] + p * WIDES, in.dtype);
-    if (out->rows >= rows && out->cols >= panels * PANEL_COLS) {
+    if (out->rows >= rows && out->cols >= wides * WIDE) {
         tile_store_whole(rows, wides, out, sum);
         return;
     }
@@ -197,7 +198,7 @@ INLINE void tile(int rows, int panels, TileIn in, const TileOut *out) {
     for (int r = 0; r < rows; r++)
 #pragma GCC unroll 8
         for (int w = 0; w < wides; w++) wide_store(sums + (r * wides + w) * WIDE, sum[r][w]);
-    tile_store_cut(out, sums, panels * PANEL_COLS);
+    tile_store_cut(out, sums, wides * WIDE);
 }
 
 #endif
