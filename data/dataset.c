@@ -55,14 +55,44 @@ static void count_visits(int64_t *visits, int64_t n, double weight, uint64_t see
         visits[rng_permute(seed, RNG_SHUFFLE, row, (uint64_t)n, (uint64_t)i)]++;
 }
 
+/* How many of n rows are the test part. */
+static int64_t test_rows(const DatasetOptions *o, int64_t n) {
+    return o->test_split_size < 1 ? (int64_t)ceil(o->test_split_size * (double)n)
+                                  : (int64_t)o->test_split_size;
+}
+
+/* Units of the other part are not visited. Both parts are drawn alike, whichever is asked for. */
+static Status take_part(const Dataset *d, const DatasetOptions *o, int64_t *visits) {
+    const DatasetStore *s = &d->store;
+    int64_t n = 0, *first = mem_alloc((size_t)(s->n_units + 1) * sizeof *first);
+    for (int64_t u = 0; u < s->n_units; u++)
+        if (u == 0 || s->origin[u].row != s->origin[u - 1].row) first[n++] = u;
+    first[n] = s->n_units;
+    int64_t n_test = test_rows(o, n);
+    bool *is_test = mem_zalloc((size_t)n, sizeof *is_test);
+    uint64_t stream = (UINT64_C(1) << 48) - 1 - (uint64_t)o->n_sources; /* below the sources' */
+    for (int64_t i = 0; i < n_test && i < n; i++)
+        is_test[rng_permute(o->seed, RNG_SHUFFLE, stream, (uint64_t)n, (uint64_t)i)] = true;
+    for (int64_t r = 0; r < n; r++)
+        for (int64_t u = first[r]; u < first[r + 1]; u++)
+            if (is_test[r] != o->test_part) visits[u] = 0;
+    mem_free(is_test);
+    mem_free(first);
+    if (n_test < n) return OK;
+    return status_fail(ERR_DATA, "%s: `test_split_size` %g of %lld rows leaves none to train on",
+                       o->sources[0].path, o->test_split_size, (long long)n);
+}
+
 /* The epoch as a list of units: source after source; a source's further rounds after its first. */
-static int64_t *make_order(const Dataset *d, const DatasetOptions *o, const int64_t *unit_end,
-                           int64_t *n_items) {
+static Status make_order(int64_t **out, const Dataset *d, const DatasetOptions *o,
+                         const int64_t *unit_end, int64_t *n_items) {
     int64_t total = 0, begin = 0, at = 0;
+    *out = NULL;
     int64_t *visits = mem_zalloc((size_t)d->store.n_units, sizeof *visits);
     for (int64_t s = 0; s < o->n_sources; begin = unit_end[s++])
         if (unit_end[s] > begin)
             count_visits(visits + begin, unit_end[s] - begin, o->sources[s].weight, o->seed, s);
+    Status st = o->test_split_size > 0 ? take_part(d, o, visits) : OK;
     for (int64_t u = 0; u < d->store.n_units; u++) total += visits[u];
     int64_t *order = mem_alloc((size_t)total * sizeof *order);
     begin = 0;
@@ -78,7 +108,8 @@ static int64_t *make_order(const Dataset *d, const DatasetOptions *o, const int6
     }
     mem_free(visits);
     *n_items = total;
-    return order;
+    *out = order;
+    return st;
 }
 
 /* ---- packing ---- */
@@ -240,11 +271,14 @@ static Status build(Dataset *d, const DatasetOptions *o, int64_t *unit_end) {
     TRY(dataset_read(d, o, unit_end));
     TRY(check_bad(d, o));
     TRY(check_rest(d, o));
-    int64_t *order = make_order(d, o, unit_end, &n_items);
-    if (n_items == 0) {
+    int64_t *order;
+    Status st = make_order(&order, d, o, unit_end, &n_items);
+    if (st == OK && n_items == 0)
+        st = status_fail(ERR_DATA, "%s: nothing is left: `weight` is too small for %lld rows",
+                         o->sources[0].path, (long long)d->counts.kept);
+    if (st != OK) {
         mem_free(order);
-        return status_fail(ERR_DATA, "%s: nothing is left: `weight` is too small for %lld rows",
-                           o->sources[0].path, (long long)d->counts.kept);
+        return st;
     }
     if (o->packing) {
         pack_units(d, o, order, n_items);

@@ -95,7 +95,12 @@ typedef struct DatasetOptions {
 
     DatasetBadRow on_bad_row;
     double max_bad_fraction; /* with skip: more bad rows than this share is an error; default 1 */
-    uint64_t seed;           /* picks the rows of a fractional weight */
+    uint64_t seed;           /* picks the rows of a fractional weight, and of the test part */
+
+    /* Of all rows that give an example, a share (below 1, rounded up) or a number is set apart,
+     * drawn by the seed; 0: none. The set is those, or the others. */
+    double test_split_size;
+    bool test_part;
 } DatasetOptions;
 
 DatasetOptions dataset_options_default(DatasetKind kind);

@@ -178,7 +178,7 @@ static void note_unused(const Reading *r) {
 /* ---- counting and keeping ---- */
 
 static void keep(const Reading *r, int64_t i, const Encoded *x, const Str *row) {
-    UnitOrigin origin = {r->file, container_row(r->container, i).line};
+    UnitOrigin origin = {r->file, container_row(r->container, i).line, r->d->counts.rows - 1};
     StoreSeq seqs[2] = {{x->ids.id, x->labels, (int64_t)x->ids.n},
                         {x->rejected.id, NULL, (int64_t)x->rejected.n}};
     bool prompt = r->options->kind == DATASET_PROMPT;

@@ -15,6 +15,7 @@
 typedef struct UnitOrigin {
     int32_t file; /* index into Dataset.files */
     int64_t line;
+    int64_t row; /* of all that were read, from 0: a row may give several units */
 } UnitOrigin;
 
 /* Grows as rows come in; every array has one entry a unit unless it says otherwise. */

@@ -87,6 +87,8 @@ static DatasetOptions dataset_options(const Config *cfg, DatasetKind kind, const
     o.on_bad_row = d->on_bad_row == BAD_ROW_SKIP ? DATASET_BAD_SKIP : DATASET_BAD_ERROR;
     if (!config_is_null(d->max_bad_fraction)) o.max_bad_fraction = d->max_bad_fraction;
     o.seed = (uint64_t)cfg->training.data_seed;
+    if (!config_is_null(d->test_split_size)) o.test_split_size = d->test_split_size;
+    o.test_part = is_eval;
     o.root = d->root;
     return o;
 }

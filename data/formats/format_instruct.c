@@ -21,12 +21,8 @@ static Status set_prompt(const RowView *v, Record *r, Str *text) {
 
 /* ---- alpaca ---- */
 
-/* Byte for byte the two templates of stanford_alpaca's training code. */
-static void alpaca_template(Str *out, const Part *instruction, const Part *input) {
-    str_append(out, "Below is an instruction that describes a task");
-    str_append(out, input->n > 0 ? ", paired with an input that provides further context. " : ". ");
-    str_append(out, "Write a response that appropriately completes the request.\n\n"
-                    "### Instruction:\n");
+static void alpaca_turn(Str *out, const Part *instruction, const Part *input) {
+    str_append(out, "### Instruction:\n");
     str_append_n(out, instruction->text, instruction->n);
     if (input->n > 0) {
         str_append(out, "\n\n### Input:\n");
@@ -35,21 +31,63 @@ static void alpaca_template(Str *out, const Part *instruction, const Part *input
     str_append(out, "\n\n### Response:");
 }
 
-Status alpaca_prompt(const RowView *v, Record *r, Part *out) {
-    if (v->source->prompt_template) return format_prompt(v, r, "prompt", out);
+/* One text of the turn `pair`, [user, assistant]. */
+static Status history_text(const RowView *v, const Json *pair, int64_t turn, int side, Part *out) {
+    const Json *text = json_at(pair, side);
+    if (json_len(pair) != 2 || !json_is(text, JSON_KIND_STRING))
+        return row_fail(v, "history", "`%s[%lld]` must be [user, assistant], two strings",
+                        row_column(v, "history"), (long long)turn);
+    out->text = json_str(text, &out->n);
+    return OK;
+}
+
+/* LLaMA-Factory's column: what was said before, [[user, assistant], ...]. */
+static Status alpaca_history(const RowView *v, Str *out) {
+    static const Part none = {.text = ""};
+    const Json *history = row_get(v, "history");
+    if (history && !json_is(history, JSON_KIND_ARRAY))
+        return row_fail(v, "history", "`%s` must be a list of turns, not %s",
+                        row_column(v, "history"), json_kind_name(json_kind(history)));
+    for (int64_t i = 0; i < json_len(history); i++) {
+        Part user, assistant;
+        TRY(history_text(v, json_at(history, i), i, 0, &user));
+        TRY(history_text(v, json_at(history, i), i, 1, &assistant));
+        alpaca_turn(out, &user, &none);
+        str_append_n(out, assistant.text, assistant.n);
+        str_append(out, "\n\n");
+    }
+    return OK;
+}
+
+/* Without `system` and `history` byte for byte the two templates of stanford_alpaca's training
+ * code. `system` stands in the place of their first lines; turns of `history` come before the
+ * instruction, in the same wording. */
+static Status alpaca_text(const RowView *v, Str *out) {
     Part instruction, input, system;
     TRY(row_text(v, "instruction", &instruction));
     TRY(row_text_or_empty(v, "input", &input));
     TRY(row_text_or_empty(v, "system", &system));
-    if (system.n > 0 || json_len(row_get(v, "history")) > 0)
-        return row_fail(v, system.n > 0 ? "system" : "history",
-                        "Alpaca's template has no place for `system` and `history`; write such "
-                        "rows as `messages`, or give a `prompt_template`");
-    Str text = {0};
-    alpaca_template(&text, &instruction, &input);
-    *out = record_text(r, &text);
-    str_free(&text);
+    if (system.n > 0) {
+        str_append_n(out, system.text, system.n);
+        str_append(out, "\n\n");
+    } else {
+        str_append(out, "Below is an instruction that describes a task");
+        str_append(out,
+                   input.n > 0 ? ", paired with an input that provides further context. " : ". ");
+        str_append(out, "Write a response that appropriately completes the request.\n\n");
+    }
+    TRY(alpaca_history(v, out));
+    alpaca_turn(out, &instruction, &input);
     return OK;
+}
+
+Status alpaca_prompt(const RowView *v, Record *r, Part *out) {
+    if (v->source->prompt_template) return format_prompt(v, r, "prompt", out);
+    Str text = {0};
+    Status st = alpaca_text(v, &text);
+    if (st == OK) *out = record_text(r, &text);
+    str_free(&text);
+    return st;
 }
 
 bool alpaca_matches(const RowView *v) {

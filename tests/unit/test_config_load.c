@@ -361,6 +361,28 @@ static void test_config_load__contradictions_are_errors(void **state) {
 }
 
 /* Before anything is opened, with the place inside the entry. */
+static void test_config_load__test_split_size_makes_evaluation_data(void **state) {
+    (void)state;
+    ConfigCase c =
+        config_case(STAGE_SFT, "model: {path: m}\ndata: {train: d, test_split_size: 0.1}\n", NULL);
+    assert_int_equal(c.status, OK);
+    assert_int_equal(c.cfg->training.eval_strategy, STRATEGY_STEPS);
+    assert_int_equal(c.cfg->data.eval.n, 1);
+    assert_string_equal(c.cfg->data.eval.items[0].path, "d");
+    assert_string_equal(c.cfg->data.eval.items[0].split, "train");
+    config_case_close(&c);
+    c = config_case(STAGE_SFT, FLAT "test_split_size: 0.1\n", NULL); /* TRL's default is no */
+    assert_int_equal(c.status, OK);
+    assert_int_equal(c.cfg->data.eval.n, 0);
+    config_case_close(&c);
+    c = config_case(STAGE_SFT, FLAT "test_split_size: 10\neval_strategy: epoch\n", NULL);
+    assert_int_equal(c.cfg->data.eval.n, 1);
+    config_case_close(&c);
+    assert_refused(STAGE_SFT, "model: {path: m}\ndata: {train: d, eval: e, test_split_size: 3}\n",
+                   "`data.test_split_size` stands beside data.eval");
+    assert_refused(STAGE_SFT, TREE "test_split_size: 1.5\n", "a share below 1 or a whole number");
+}
+
 static void test_config_load__built_in_rewards_are_checked(void **state) {
     (void)state;
     static const struct {
@@ -562,6 +584,7 @@ int main(void) {
         cmocka_unit_test(test_config_load__an_option_is_named_once),
         cmocka_unit_test(test_config_load__stop_token_is_eos_in_a_tree_only),
         cmocka_unit_test(test_config_load__contradictions_are_errors),
+        cmocka_unit_test(test_config_load__test_split_size_makes_evaluation_data),
         cmocka_unit_test(test_config_load__built_in_rewards_are_checked),
         cmocka_unit_test(test_config_load__all_errors_come_at_once_in_order),
         cmocka_unit_test(test_config_load__classic_kl_options),

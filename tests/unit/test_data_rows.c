@@ -158,6 +158,77 @@ static void test_data_rows__alpaca_templates_byte_for_byte(void **state) {
     case_close(&c);
 }
 
+static void test_data_rows__alpaca_with_system_and_history(void **state) {
+    (void)state;
+    DataCase c;
+    case_open(&c, DATASET_PROMPT);
+    case_text(&c, "train.json",
+              "[{\"instruction\": \"And 3?\", \"input\": \"n\", \"output\": \"5\", \"system\": "
+              "\"Be kind.\","
+              "  \"history\": [[\"1 and 1?\", \"2\"], [\"2?\", \"4\"]]},\n"
+              " {\"instruction\": \"Sing.\", \"input\": \"\", \"output\": \"la\", \"system\": \"\","
+              "  \"history\": []}]");
+    assert_string_equal(dataset_get(c.data, 0).prompt,
+                        "Be kind.\n\n### Instruction:\n1 and 1?\n\n### Response:2\n\n"
+                        "### Instruction:\n2?\n\n### Response:4\n\n"
+                        "### Instruction:\nAnd 3?\n\n### Input:\nn\n\n### Response:");
+    assert_string_equal(dataset_get(c.data, 1).prompt, INTRO "." WRITE "Sing.\n\n### Response:");
+    c.options.kind = DATASET_SFT; /* the last answer is learnt */
+    case_load(&c);
+    DatasetExample x = dataset_get(c.data, 0);
+    assert_labels("........5$", x.labels + x.n_ids - 10, 10);
+    assert_int_equal(dataset_item_targets(c.data, 0), 2);
+    case_close(&c);
+}
+
+/* Training and evaluation rows of one file: all of them, none twice, the same with any seed's
+ * luck; a row that gives several examples stays whole. */
+static void test_data_rows__test_split_size_cuts_rows_apart(void **state) {
+    (void)state;
+    DataCase c;
+    Str text = {0};
+    case_open(&c, DATASET_SFT);
+    for (int i = 0; i < 95; i++) str_printf(&text, "%s{\"text\": \"%d\"}", i ? ", " : "[", i);
+    str_append_char(&text, ']'); /* one line */
+    case_file(&c, "train.json", str_text(&text));
+    static const struct {
+        double size;
+        int64_t test;
+    } sizes[] = {{0.1, 10}, {0.5, 48}, {7, 7}, {1, 1}};
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        int seen[95] = {0};
+        for (int part = 0; part < 2; part++) {
+            c.options.test_split_size = sizes[i].size;
+            c.options.test_part = part == 1;
+            c.options.seed = 5 + i;
+            case_load(&c);
+            assert_int_equal(dataset_size(c.data), part ? sizes[i].test : 95 - sizes[i].test);
+            for (int64_t k = 0; k < dataset_size(c.data); k++) {
+                DatasetExample x = dataset_get(c.data, k);
+                seen[atoi(ids_text(x.ids, x.n_ids - 1))]++;
+            }
+        }
+        for (int k = 0; k < 95; k++) assert_int_equal(seen[k], 1);
+    }
+    c.options.test_split_size = 95;
+    c.options.test_part = false;
+    assert_int_equal(case_try(&c), ERR_DATA);
+    assert_non_null(strstr(status_message(), "`test_split_size` 95 of 95 rows leaves none"));
+    str_clear(&text);
+    for (int i = 0; i < 20; i++)
+        str_printf(&text,
+                   "{\"instruction\": \"%c\", \"instances\": [{\"output\": \"1\"}, {\"output\": "
+                   "\"2\"}]}\n",
+                   'a' + i);
+    c.options.test_split_size = 0.25;
+    case_text(&c, "seeds.jsonl", str_text(&text));
+    assert_int_equal(dataset_size(c.data), 30);
+    for (int64_t k = 0; k < 30; k += 2)
+        assert_int_equal(dataset_get(c.data, k).ids[0], dataset_get(c.data, k + 1).ids[0]);
+    str_free(&text);
+    case_close(&c);
+}
+
 static void test_data_rows__templates_and_columns_of_the_user(void **state) {
     (void)state;
     DataCase c;
@@ -451,6 +522,8 @@ int main(void) {
         cmocka_unit_test(test_data_rows__keep_end_cuts_the_front),
         cmocka_unit_test(test_data_rows__tokenized_labels_equal_trl),
         cmocka_unit_test(test_data_rows__alpaca_templates_byte_for_byte),
+        cmocka_unit_test(test_data_rows__alpaca_with_system_and_history),
+        cmocka_unit_test(test_data_rows__test_split_size_cuts_rows_apart),
         cmocka_unit_test(test_data_rows__templates_and_columns_of_the_user),
         cmocka_unit_test(test_data_rows__dolly_p3_flan_and_natural_instructions),
         cmocka_unit_test(test_data_rows__pairs_are_prompt_plus_answer),

@@ -120,6 +120,7 @@ typedef struct DataConfig {
     bool shuffle; /* false: file order */
     char *chat_template_path, *dataset_text_field, *eos_token;
     char *dataset_test_split; /* resolved into `eval`; programs do not read it */
+    double test_split_size;   /* null: none. Else `eval` is resolved to be as `train` */
     bool text_documents;      /* a plain text file is one document, not a row a line */
     bool parse_special;
 } DataConfig;

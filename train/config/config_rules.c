@@ -61,6 +61,22 @@ static bool has_test_split(const Config *c) {
     return by_name && train->n > 0;
 }
 
+/* Rows set apart are read from the same files. In a flat file they are only evaluated on where it
+ * asks for evaluation, as in TRL. */
+static void resolve_test_rows(Config *c) {
+    DataConfig *d = &c->data;
+    bool flat = config_slot(c->state, "data.test_split_size")->flat;
+    if (!config_given(c, "training.eval_strategy") && !flat)
+        c->training.eval_strategy = STRATEGY_STEPS;
+    if (c->training.eval_strategy == STRATEGY_NO) return;
+    d->eval = (DatasetList){yaml_store_alloc(c->state->store, d->train.n, sizeof *d->eval.items),
+                            d->train.n};
+    for (size_t i = 0; i < d->train.n; i++) {
+        d->eval.items[i] = d->train.items[i];
+        if (!d->eval.items[i].split) d->eval.items[i].split = keep(c, mem_strdup("train"));
+    }
+}
+
 static void resolve_data(Config *c) {
     DataConfig *d = &c->data;
     TrainingConfig *t = &c->training;
@@ -68,6 +84,7 @@ static void resolve_data(Config *c) {
     for (size_t i = 0; i < d->eval.n; i++) resolve_dataset(c, &d->eval.items[i]);
     if (d->eval_packing == TRI_NULL) d->eval_packing = d->packing ? TRI_YES : TRI_NO;
     if (d->eval.n && !config_given(c, "training.eval_strategy")) t->eval_strategy = STRATEGY_STEPS;
+    if (!config_is_null(d->test_split_size) && d->eval.n == 0) resolve_test_rows(c);
     if (t->eval_strategy == STRATEGY_NO || d->eval.n || !has_test_split(c)) return;
     d->eval.items = yaml_store_alloc(c->state->store, d->train.n, sizeof *d->eval.items);
     for (; d->eval.n < d->train.n; d->eval.n++) {
@@ -161,6 +178,9 @@ BROKEN(odd_lm_head, c->quantization.lm_head && !str_equal(c->quantization.lm_hea
 BROKEN(odd_lora_init, !str_equal(c->peft.init_lora_weights, "true") &&
                           !str_equal(c->peft.init_lora_weights, "gaussian"))
 BROKEN(no_data, c->data.train.n == 0)
+BROKEN(two_tests, !config_is_null(c->data.test_split_size) && config_given(c, "data.eval"))
+BROKEN(broken_test_row,
+       c->data.test_split_size > 1 && floor(c->data.test_split_size) != c->data.test_split_size)
 BROKEN(packing_without_end, c->data.packing && c->data.max_length == CONFIG_NULL_INT)
 BROKEN(eval_packing_without_end,
        c->data.eval_packing == TRI_YES && c->data.max_length == CONFIG_NULL_INT)
@@ -202,6 +222,8 @@ static const Rule RULES[] = {
     {0, "quantization.lm_head", odd_lm_head, "can only be int8 or null"},
     {0, "peft.init_lora_weights", odd_lora_init, "must be true or gaussian"},
     {0, "data.train", no_data, "is missing; name a file or folder"},
+    {0, "data.test_split_size", two_tests, "stands beside data.eval; keep one of them"},
+    {0, "data.test_split_size", broken_test_row, "must be a share below 1 or a whole number"},
     {ON_SFT, "data.packing", packing_without_end, "needs data.max_length, the length of a row"},
     {ON_SFT, "data.eval_packing", eval_packing_without_end,
      "needs data.max_length, the length of a row"},

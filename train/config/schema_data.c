@@ -51,6 +51,10 @@ const Key DATA_KEYS[] = {
         "Split of the training data's folder that is evaluated on where evaluation is asked for "
         "without data.eval.",
         .flat = "."),
+    ROW("data.test_split_size", KEY_REAL, test_split_size, "null", "(0, 1000000000]",
+        "Sets rows of data.train apart, a share (0.1) or a number (200), drawn by data_seed, and "
+        "evaluates on them.",
+        .flat = ".", .flags = KEY_NULLABLE),
     ROW("data.root", KEY_TEXT, root, "null", NULL,
         "Folder in which names that are no local path are looked up, before the Hugging Face "
         "cache.",

@@ -109,8 +109,6 @@ const Neutral NEUTRALS[] = {
     {"data.pad_token", "null|*", "nothing is ever padded", 0},
     {"data.dataset_streaming", "false", "rows are read into memory; cut the file", 0},
     {"data.streaming", "false", "rows are read into memory; cut the file", 0},
-    {"data.test_split_size", "null", "cut the file, and name the parts data.train and data.eval",
-     0},
     /* model */
     {"model.model_revision", "main|null", "name the folder of the revision", 0},
     {"model.trust_remote_code", "false", NO_PYTHON, 0},
