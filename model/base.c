@@ -6,7 +6,9 @@
 #include "core/mem.h"
 #include "core/rng.h"
 #include "core/sha256.h"
+#include "core/str.h"
 #include "kernels/ops.h"
+#include "model/formats/gguf_model.h"
 #include "model/formats/import.h"
 
 #include <math.h>
@@ -337,10 +339,29 @@ out:
     return st;
 }
 
+static Status open_gguf(Base **out, Dev *dev, const BaseOptions *opt) {
+    Gguf *g = NULL;
+    Json *config = NULL;
+    Status st = OK;
+    TRY_GOTO(gguf_open(&g, opt->path), st, out);
+    TRY_GOTO(gguf_config(&config, g), st, out);
+    TRY_GOTO(base_create(out, dev, config, opt->path, opt->dtype, opt->trainable, opt->trunk_only),
+             st, out);
+    (*out)->folder = mem_strdup(opt->path);
+    st = gguf_import(*out, g);
+out:
+    gguf_close(g);
+    return st;
+}
+
+static Status open_path(Base **out, Dev *dev, const BaseOptions *opt) {
+    return str_ends(opt->path, ".gguf") ? open_gguf(out, dev, opt) : open_folder(out, dev, opt);
+}
+
 Status base_open(Base **out, Dev *dev, const BaseOptions *opt) {
     CHECK(!opt->path != !opt->config, "a base has a path or a config, and not both");
     Base *b = NULL;
-    Status st = opt->path ? open_folder(&b, dev, opt) : open_random(&b, dev, opt);
+    Status st = opt->path ? open_path(&b, dev, opt) : open_random(&b, dev, opt);
     if (st == OK) st = dev_check(dev);
     if (st != OK) {
         base_close(b);

@@ -49,7 +49,7 @@ int64_t params_count(const ParamList *list); /* scalars */
 typedef struct Base Base;
 
 typedef struct BaseOptions {
-    const char *path;   /* Hugging Face folder; or NULL and */
+    const char *path;   /* Hugging Face folder or GGUF file; or NULL and */
     const char *config; /* a config.json: random weights from `seed`, drawn as transformers does
                            (normal, initializer_range) */
     uint64_t seed;

@@ -10,7 +10,8 @@ Status hone_inspect(int argc, char **argv) {
     bool help = false;
     const Arg args[] = {
         {"PATH", ARG_TEXT, &path, true,
-         "run folder, checkpoint, model, adapter, tokenizer, .safetensors, .bin or .h5 file"},
+         "run folder, checkpoint, model, adapter, tokenizer, .safetensors, .gguf, .bin or .h5 "
+         "file"},
         {0},
     };
     TRY(args_parse(&(ArgTable){.program = "hone inspect",

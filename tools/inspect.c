@@ -6,6 +6,7 @@
 #include "core/mem.h"
 #include "core/progress.h"
 #include "data/tokenizer/tokenizer.h"
+#include "model/formats/gguf_model.h"
 #include "train/checkpoint.h"
 #include "train/manifest.h"
 
@@ -192,14 +193,35 @@ static Status inspect_run(Str *out, const char *folder) {
 
 /* ---- which it is --------------------------------------------------------------------------- */
 
+/* Its description as a config.json, tensors, the tokenizer inside. */
+static Status inspect_gguf(Str *out, const char *path) {
+    Gguf *g = NULL;
+    Json *config = NULL;
+    Status st = OK;
+    str_printf(out, "model  %s\n", path);
+    TRY_GOTO(gguf_open(&g, path), st, out);
+    if (gguf_config(&config, g) == OK)
+        add_members(out, config);
+    else
+        str_printf(out, "  %-22s  %s\n", "no model", status_message());
+    status_clear();
+    TRY_GOTO(inspect_tensors(out, path), st, out);
+    if (gguf_has(g, "tokenizer.ggml.model")) st = inspect_tokenizer(out, path);
+out:
+    json_free(config);
+    gguf_close(g);
+    return st;
+}
+
 static Status inspect_file(Str *out, const char *path) {
+    if (str_ends(path, ".gguf")) return inspect_gguf(out, path);
     if (tensor_file_is_named(path)) return inspect_tensors(out, path);
     if (str_ends(path, ".h5")) return inspect_h5(out, path);
     if (str_equal(file_name(path), "tokenizer.json") || str_ends(path, ".model"))
         return inspect_tokenizer(out, path);
     return status_fail(ERR_DATA,
-                       "%s: is none of the files that are looked into: .safetensors, .bin, .pt, "
-                       ".pth, .h5, tokenizer.json, tokenizer.model",
+                       "%s: is none of the files that are looked into: .safetensors, .gguf, .bin, "
+                       ".pt, .pth, .h5, tokenizer.json, tokenizer.model",
                        path);
 }
 

@@ -1,6 +1,7 @@
 #include "core/io/tensor_entry.h"
 
 #include "core/check.h"
+#include "core/io/gguf_blocks.h"
 #include "core/mem.h"
 
 #include <stdlib.h>
@@ -22,6 +23,14 @@ static void gather(char *to, const TensorEntry *e, size_t size) {
     }
 }
 
+static void unpack(float *to, const TensorEntry *e, size_t n) {
+    const BlockType *t = e->blocks;
+    int64_t blocks = (int64_t)n / t->values;
+#pragma omp parallel for schedule(static)
+    for (int64_t i = 0; i < blocks; i++)
+        t->unpack(to + i * t->values, (const unsigned char *)e->stored + (size_t)i * t->bytes);
+}
+
 const void *tensor_entry_values(const TensorEntry *e, void **made) {
     *made = NULL;
     CHECK(e->dtype != DTYPE_NONE, "%s: its values have no type of ours", e->name);
@@ -29,7 +38,8 @@ const void *tensor_entry_values(const TensorEntry *e, void **made) {
     size_t n = 1, size = dtype_size(e->dtype);
     for (int i = 0; i < e->rank; i++) n *= (size_t)e->shape[i];
     *made = mem_alloc(n * size);
-    if (n > 0) gather(*made, e, size);
+    if (n > 0 && e->blocks) unpack(*made, e, n);
+    if (n > 0 && !e->blocks) gather(*made, e, size);
     return *made;
 }
 

@@ -22,6 +22,7 @@ typedef struct TensorEntry {
     /* How values are made where data is NULL: */
     const void *stored;
     int64_t stride[TENSOR_ENTRY_MAX_RANK]; /* in elements, of an array that lies otherwise */
+    const struct BlockType *blocks;        /* or NULL: of one in blocks, row by row */
 } TensorEntry;
 
 /* The values row by row: e->data, or an array in *made, which the caller mem_free's (NULL

@@ -2,6 +2,7 @@
 
 #include "core/check.h"
 #include "core/file.h"
+#include "core/io/gguf.h"
 #include "core/io/safetensors.h"
 #include "core/io/shard_index.h"
 #include "core/io/torch_file.h"
@@ -11,6 +12,7 @@ struct TensorFile {
     Safetensors *safetensors;
     TorchFile **torch; /* [n_torch] */
     int64_t n_torch;
+    Gguf *gguf;
     TensorEntry *entries; /* [n_entries] by name, of all of them */
     int64_t n_entries;
 };
@@ -25,7 +27,12 @@ static Status open_safetensors(TensorFile *f, const char *path) {
     return OK;
 }
 
-/* ---- torch.save ---- */
+/* ---- torch.save, GGUF ---- */
+
+static void copy_entries(TensorFile *f, const TensorEntry *entries) {
+    f->entries = mem_alloc((size_t)f->n_entries * sizeof *f->entries);
+    for (int64_t i = 0; i < f->n_entries; i++) f->entries[i] = entries[i];
+}
 
 static Status add_torch(TensorFile *f, const char *path) {
     f->torch = mem_realloc(f->torch, (size_t)f->n_torch + 1, sizeof(TorchFile *));
@@ -37,8 +44,7 @@ static Status add_torch(TensorFile *f, const char *path) {
 static Status open_torch(TensorFile *f, const char *path) {
     TRY(add_torch(f, path));
     const TensorEntry *entries = torch_file_entries(f->torch[0], &f->n_entries);
-    f->entries = mem_alloc((size_t)f->n_entries * sizeof *f->entries);
-    for (int64_t i = 0; i < f->n_entries; i++) f->entries[i] = entries[i];
+    copy_entries(f, entries);
     return OK;
 }
 
@@ -66,6 +72,13 @@ static Status open_torch_index(TensorFile *f, const char *path) {
     return st;
 }
 
+static Status open_gguf(TensorFile *f, const char *path) {
+    TRY(gguf_open(&f->gguf, path));
+    const TensorEntry *entries = gguf_entries(f->gguf, &f->n_entries);
+    copy_entries(f, entries);
+    return OK;
+}
+
 /* ---- whichever it is ---- */
 
 static const struct {
@@ -78,6 +91,7 @@ static const struct {
     {".pt", open_torch},
     {".pth", open_torch},
     {".bin.index.json", open_torch_index},
+    {".gguf", open_gguf},
 };
 #define N_KINDS (sizeof KINDS / sizeof *KINDS)
 
@@ -90,7 +104,8 @@ bool tensor_file_is_named(const char *path) {
 static Status open_by_name(TensorFile *f, const char *path) {
     for (size_t i = 0; i < N_KINDS; i++)
         if (str_ends(path, KINDS[i].ending)) return KINDS[i].open(f, path);
-    return status_fail(ERR_DATA, "%s: is no file of weights (.safetensors, .bin, .pt, .pth)", path);
+    return status_fail(ERR_DATA, "%s: is no file of weights (.safetensors, .bin, .pt, .pth, .gguf)",
+                       path);
 }
 
 /* The caller mem_free's it; NULL when the folder holds none of the names. */
@@ -130,6 +145,7 @@ void tensor_file_close(TensorFile *f) {
     safetensors_close(f->safetensors);
     for (int64_t i = 0; i < f->n_torch; i++) torch_file_close(f->torch[i]);
     mem_free(f->torch);
+    gguf_close(f->gguf);
     mem_free(f->entries);
     mem_free(f);
 }

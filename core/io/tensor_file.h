@@ -1,10 +1,10 @@
 /* tensor_file: the tensors of a model, in whichever of the field's files they are. Read by mapping.
  *
- * `path` is one file (.safetensors, .bin or .pt or .pth of torch.save), the index of several
+ * `path` is one file (.safetensors, .bin or .pt or .pth of torch.save, .gguf), the index of several
  * ("*.index.json"), or a folder that holds, in this order, model.safetensors, its index,
  * pytorch_model.bin, its index, adapter_model.safetensors, adapter_model.bin.
- * Errors are those of safetensors.h, torch_file.h and shard_index.h; ERR_INPUT names what a folder
- * lacks.
+ * Errors are those of safetensors.h, torch_file.h, gguf.h and shard_index.h; ERR_INPUT names what a
+ * folder lacks.
  */
 #ifndef HONE_CORE_IO_TENSOR_FILE_H
 #define HONE_CORE_IO_TENSOR_FILE_H

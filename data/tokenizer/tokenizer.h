@@ -39,7 +39,7 @@ void token_ids_free(TokenIds *ids);  /* {0} again, except want_mask */
  * vocab.json + merges.txt; beside it tokenizer_config.json, special_tokens_map.json,
  * generation_config.json, config.json and chat_template.jinja are read where they exist), a file
  * `tokenizer.json`, a file `tokenizer.model` (SentencePiece BPE, or tiktoken's lines of ranks as
- * Llama 3 has them), or the word "bytes" (tokenizer_open_bytes).
+ * Llama 3 has them), a GGUF file (*.gguf), or the word "bytes" (tokenizer_open_bytes).
  * ERR_INPUT: nothing there, the message says which files were looked for. ERR_DATA: damaged,
  * hostile, or of a kind that is not read, the message says which. */
 Status tokenizer_open(Tokenizer **out, const char *path);

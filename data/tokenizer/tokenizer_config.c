@@ -198,6 +198,27 @@ static Status read_t5(Tokenizer *t, const Json *config, const char *where) {
     return OK;
 }
 
+/* All but the names that the config gives. */
+static Status apply(Tokenizer *t, const Json *config, const char *where) {
+    name_known(t, "bos_token", t->bos); /* what the tokenizer's own file says, for the rest */
+    name_known(t, "eos_token", t->eos);
+    name_known(t, "pad_token", t->pad);
+    name_known(t, "unk_token", t->unk);
+    if (t->chat_template == NULL) read_template(t, config);
+    TRY(read_added_decoder(t, config, where));
+    read_add_flags(t, config);
+    if (t->sentencepiece) {
+        read_legacy(t, config);
+        TRY(read_t5(t, config, where));
+    }
+    const Json *longest = json_get(config, "model_max_length");
+    if (json_is(longest, JSON_KIND_INT) && json_int(longest) > 0 &&
+        json_int(longest) < 1000000000) {
+        t->max_length = json_int(longest);
+    }
+    return OK;
+}
+
 static Status read_tokenizer_config(Tokenizer *t, const char *folder) {
     Json *config = NULL, *map = NULL;
     char *where = file_join(folder, "tokenizer_config.json");
@@ -207,22 +228,7 @@ static Status read_tokenizer_config(Tokenizer *t, const char *folder) {
     TRY_GOTO(read_json(&map, t, folder, "special_tokens_map.json", true), st, out);
     read_names(t, config);
     read_names(t, map);
-    name_known(t, "bos_token", t->bos); /* what the tokenizer's own file says, for the rest */
-    name_known(t, "eos_token", t->eos);
-    name_known(t, "pad_token", t->pad);
-    name_known(t, "unk_token", t->unk);
-    if (t->chat_template == NULL) read_template(t, config);
-    TRY_GOTO(read_added_decoder(t, config, where), st, out);
-    read_add_flags(t, config);
-    if (t->sentencepiece) {
-        read_legacy(t, config);
-        TRY_GOTO(read_t5(t, config, where), st, out);
-    }
-    const Json *longest = json_get(config, "model_max_length");
-    if (json_is(longest, JSON_KIND_INT) && json_int(longest) > 0 &&
-        json_int(longest) < 1000000000) {
-        t->max_length = json_int(longest);
-    }
+    st = apply(t, config, where);
 out:
     json_free(config);
     json_free(map);
@@ -230,7 +236,7 @@ out:
     return st;
 }
 
-static void push_eos(Tokenizer *t, int64_t id) {
+void tokenizer_push_eos(Tokenizer *t, int64_t id) {
     if (id < 0 || id >= VOCAB_MAX_ID) return;
     for (size_t i = 0; i < t->eos_list.n; i++) {
         if (t->eos_list.id[i] == id) return;
@@ -240,9 +246,10 @@ static void push_eos(Tokenizer *t, int64_t id) {
 
 static void read_eos(Tokenizer *t, const Json *config) {
     const Json *eos = json_get(config, "eos_token_id");
-    if (json_is(eos, JSON_KIND_INT)) push_eos(t, json_int(eos));
+    if (json_is(eos, JSON_KIND_INT)) tokenizer_push_eos(t, json_int(eos));
     for (int64_t i = 0; i < json_len(eos); i++) {
-        if (json_is(json_at(eos, i), JSON_KIND_INT)) push_eos(t, json_int(json_at(eos, i)));
+        if (json_is(json_at(eos, i), JSON_KIND_INT))
+            tokenizer_push_eos(t, json_int(json_at(eos, i)));
     }
 }
 
@@ -310,13 +317,23 @@ static Status add_named(Tokenizer *t, const char *where) {
     return OK;
 }
 
+static Status settle(Tokenizer *t, const char *where) {
+    guess_names(t);
+    TRY(add_named(t, where));
+    tokenizer_settle_names(t);
+    return OK;
+}
+
 Status tokenizer_config_read(Tokenizer *t, const char *folder) {
     TRY(read_tokenizer_config(t, folder));
     TRY(read_model_files(t, folder));
-    guess_names(t);
-    TRY(add_named(t, folder));
-    tokenizer_settle_names(t);
-    return OK;
+    return settle(t, folder);
+}
+
+Status tokenizer_config_apply(Tokenizer *t, const Json *config, const char *where) {
+    read_names(t, config);
+    TRY(apply(t, config, where));
+    return settle(t, where);
 }
 
 void tokenizer_settle_names(Tokenizer *t) {
@@ -325,5 +342,5 @@ void tokenizer_settle_names(Tokenizer *t) {
     t->pad = id_by_name(t, "pad_token");
     t->unk = id_by_name(t, "unk_token");
     if (t->unk == TOKEN_NONE) t->unk = tokenizer_model_unk(t);
-    push_eos(t, t->eos);
+    tokenizer_push_eos(t, t->eos);
 }

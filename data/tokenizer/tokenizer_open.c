@@ -111,9 +111,23 @@ static Status find_source(const TokenizerSource **out, char **path, char **folde
     return OK;
 }
 
+static Status open_gguf(Tokenizer **out, const char *path) {
+    Tokenizer *t = tokenizer_new();
+    Status st = tokenizer_gguf_read(t, path);
+    if (st == OK) st = tokenizer_finish(t, path);
+    if (st == OK) {
+        settle_digest(t);
+        *out = t;
+    } else {
+        tokenizer_close(t);
+    }
+    return st;
+}
+
 Status tokenizer_open(Tokenizer **out, const char *given) {
     *out = NULL;
     if (str_equal(given, "bytes")) return tokenizer_open_bytes(out);
+    if (str_ends(given, ".gguf") && file_is_regular(given)) return open_gguf(out, given);
     const TokenizerSource *source = NULL;
     char *path = NULL, *folder = NULL;
     TRY(find_source(&source, &path, &folder, given));

@@ -107,6 +107,8 @@ Status tiktoken_read(Tokenizer *t, const char *text, size_t n, const char *where
 Status tokenizer_gpt2_read(Tokenizer *t,
                            const char *path); /* vocab.json, with merges.txt beside it */
 
+Status tokenizer_gguf_read(Tokenizer *t, const char *path); /* names and template too */
+
 /* {"text": id, ...} */
 Status tokenizer_add_vocab(Tokenizer *t, const Json *vocab, const char *where);
 /* A merge of two tokens by their texts. ERR_DATA when a part or the whole is not in the vocabulary.
@@ -120,6 +122,10 @@ Status tokenizer_add_merge_line(Tokenizer *t, const char *line, size_t n, uint32
 /* tokenizer_config.json, special_tokens_map.json, generation_config.json, config.json and
  * chat_template.jinja of the folder. */
 Status tokenizer_config_read(Tokenizer *t, const char *folder);
+/* What a tokenizer_config.json of that content says, when it stands alone. */
+Status tokenizer_config_apply(Tokenizer *t, const Json *config, const char *where);
+/* One more id that ends a generation; ids that cannot be are left out. */
+void tokenizer_push_eos(Tokenizer *t, int64_t id);
 /* Looks the names up: bos, eos, pad, unk. */
 void tokenizer_settle_names(Tokenizer *t);
 

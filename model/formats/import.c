@@ -154,6 +154,25 @@ static const WeightNames falcon40_names = {
     .down = "mlp.dense_4h_to_h",
 };
 
+/* llama.cpp's, the same for all families. */
+static const WeightNames gguf_names = {
+    .trunk = "",
+    .layers = "blk",
+    .embed = "token_embd",
+    .embed_norm = "token_embd_norm",
+    .positions = "position_embd",
+    .final_norm = "output_norm",
+    .head = "output",
+    .norm = {"attn_norm", "ffn_norm"},
+    .post = {"post_attention_norm", "post_ffw_norm"},
+    .head_norm = {"attn_q_norm", "attn_k_norm"},
+    .in = {"attn_q", "attn_k", "attn_v"},
+    .out = "attn_output",
+    .gate = "ffn_gate",
+    .up = "ffn_up",
+    .down = "ffn_down",
+};
+
 static const WeightNames *names_of(const ArchConfig *c) {
     switch (c->spec->family) {
     case FAMILY_LLAMA:
@@ -281,11 +300,10 @@ static void add_table(Base *b, char *module, Weight *w, WeightKind kind, int64_t
     mem_free(module);
 }
 
-void import_name_weights(Base *b) {
+/* Fills refs and modules. */
+static void name_weights(Base *b, const WeightNames *n) {
     const ArchConfig *c = &b->arch;
-    const WeightNames *n = names_of(c);
     Stack *s = &b->stack;
-    b->trunk = n->trunk;
     add_table(b, str_format("%s%s", n->trunk, n->embed), &s->embed, WEIGHT_EMBED, c->vocab,
               c->embed_width);
     if (c->spec->embed_norm)
@@ -305,6 +323,33 @@ void import_name_weights(Base *b) {
         add_table(b, mem_strdup(n->head), &b->head, WEIGHT_HEAD, c->vocab, c->embed_width);
     if (b->with_head && c->head_bias)
         add_vector(b, n->head, "bias", &b->head_bias, WEIGHT_BIAS, c->vocab, (RowOrder){0});
+}
+
+void import_name_weights(Base *b) {
+    b->trunk = names_of(&b->arch)->trunk;
+    name_weights(b, names_of(&b->arch));
+}
+
+char **import_gguf_names(const Base *b) {
+    WeightNames names = gguf_names;
+    if (b->arch.qkv != QKV_SEPARATE) names.in[0] = "attn_qkv";
+    if (names_of(&b->arch) == &falcon40_names) {
+        names.norm[BRANCH_ATTENTION] = "attn_norm_2";
+        names.norm[BRANCH_MLP] = "attn_norm";
+    }
+    /* The same walk over a copy, for its names alone. */
+    Base copy = *b;
+    copy.refs = NULL;
+    copy.modules = NULL;
+    copy.n_refs = copy.n_modules = 0;
+    name_weights(&copy, &names);
+    CHECK(copy.n_refs == b->n_refs, "%d weights are %d there", b->n_refs, copy.n_refs);
+    char **list = mem_zalloc((size_t)b->n_refs, sizeof *list);
+    for (int i = 0; i < copy.n_refs; i++) list[i] = copy.refs[i].name;
+    for (int i = 0; i < copy.n_modules; i++) mem_free(copy.modules[i].name);
+    mem_free(copy.refs);
+    mem_free(copy.modules);
+    return list;
 }
 
 /* ---- reading

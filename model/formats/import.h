@@ -9,6 +9,10 @@
 /* Fills base->refs, base->modules and base->trunk after the layers are wired. */
 void import_name_weights(Base *b);
 
+/* llama.cpp's names of base->refs, in their order: "blk.0.attn_q.weight"; the caller mem_free's
+ * each and the list. */
+char **import_gguf_names(const Base *b);
+
 /* Every weight of the base from the file(s). ERR_DATA: a tensor is missing, has another shape or no
  * float type, or the file holds one that this architecture has no place for; each is named. Names
  * may lack the trunk's prefix (the first GPT-2 files). */

@@ -4,6 +4,7 @@
 #   tests/oracle/run.sh                   makes its Python environment (a few GB), then everything
 #       --venv DIR      use this environment, or make it there (default: ~/.cache/hone-oracle)
 #       --files DIR     a folder with tokenizers/ and models/: also the ids of real vocabularies
+#       --llama-cpp DIR llama.cpp's source, whose scripts make GGUF files
 #       --build DIR     the built tree (default: build, which is built when it is not there)
 #       --keep DIR      where the new files go, and stay (default: a folder that is removed)
 #       --seed N        the first of two seeds for the odd sizes (default: 1)
@@ -13,11 +14,12 @@
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 oracle=$PWD/tests/oracle
-venv=${XDG_CACHE_HOME:-$HOME/.cache}/hone-oracle build=build files="" work="" seed=1 update=0
+venv=${XDG_CACHE_HOME:-$HOME/.cache}/hone-oracle build=build files="" llama_cpp="" work="" seed=1 update=0
 while [ $# -gt 0 ]; do
     case "$1" in
     --venv) venv=$2 && shift ;;
     --files) files=$(realpath "$2") && shift ;;
+    --llama-cpp) llama_cpp=$(realpath "$2") && shift ;;
     --build) build=$2 && shift ;;
     --keep) work=$2 && shift ;;
     --seed) seed=$2 && shift ;;
@@ -88,6 +90,12 @@ step "trl_reward.py" make_goldens trl_reward.py
 step "trl_ppo.py" make_goldens trl_ppo.py
 step "tokenizers_jinja.py" make_goldens tokenizers_jinja.py
 step "make_torch_files.py" make_goldens make_torch_files.py
+if [ -n "$llama_cpp" ]; then
+    step "make_gguf_files.py" make_goldens make_gguf_files.py "$llama_cpp"
+else
+    skipped=$((skipped + 1))
+    echo "skip make_gguf_files.py: no --llama-cpp"
+fi
 if [ -z "$files" ]; then
     skipped=$((skipped + 1))
     echo "skip tokenizers_golden.py, ids of real vocabularies: no --files"

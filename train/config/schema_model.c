@@ -9,7 +9,7 @@
 
 const Key MODEL_KEYS[] = {
     ROW("model.path", KEY_TEXT, model.path, "null", NULL,
-        "The model to start from: a Hugging Face folder, or the run folder of an earlier stage "
+        "The model to start from: a Hugging Face folder, a GGUF file, or the run folder of an earlier stage "
         "(its final/ is taken).",
         .flat = "model_name_or_path", .flags = KEY_NULLABLE),
     ROW("model.config", KEY_TEXT, model.config, "null", NULL,
