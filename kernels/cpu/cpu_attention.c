@@ -78,11 +78,11 @@ static void softmax_row(AttnRows *r, int64_t i, float *p, const KeyBlock *keys,
     float block_max = vec_top(top), max = block_max > r->max[i] ? block_max : r->max[i];
     Vec sum = vec_zero();
     for (int64_t j = begin; j < end; j += VEC) {
-        Vec e = vec_exp(vec_load(p + j) - vec_all(max));
+        Vec e = vec_exp_decay(vec_load(p + j) - vec_all(max));
         vec_store(p + j, e);
         sum += e;
     }
-    float shrink = vec_exp(vec_all(r->max[i] - max))[0];
+    float shrink = vec_exp_decay(vec_all(r->max[i] - max))[0];
     r->max[i] = max;
     r->sum[i] = r->sum[i] * shrink + vec_sum(sum);
     if (shrink != 1.0F) scale_row(r->out + i * r->out_stride, args->head_dim, shrink);

@@ -78,7 +78,7 @@ static void backward_row(float *p, float *ds, const Meeting *m, const QueryRow *
         VecI seen = lanes_within(j, span);
         Vec tanh = vec_zero();
         Vec s = finish_scores(vec_load(p + j), row, m->key0 + j, args, &tanh);
-        Vec prob = vec_select(seen, vec_exp(s - vec_all(lse)), vec_zero());
+        Vec prob = vec_select(seen, vec_exp_decay(s - vec_all(lse)), vec_zero());
         Vec dp = vec_load(ds + j), kept = prob;
         if (args->dropout.p > 0) {
             dp *= vec_load(factor + j);

@@ -17,12 +17,13 @@ int64_t CPU_NAME(first_max)(const float *logits, int64_t vocab) {
                          top[0]);
     }
     float max = vec_top(vec_max(vec_max(top[0], top[1]), vec_max(top[2], top[3])));
-    for (v = 0; v < vocab; v += VEC) {
-        int64_t n = vocab - v;
-        if (!vec_any((vec_load_n(logits + v, n) == vec_all(max)) & lanes_below(v, vocab))) continue;
-        while (logits[v] != max) v++;
-        return v;
+    for (v = 0; v + 4 * VEC <= vocab; v += 4 * VEC) {
+        VecI hit = veci_all(0);
+        for (int64_t i = 0; i < 4; i++) hit |= vec_load(logits + v + i * VEC) == vec_all(max);
+        if (vec_any(hit)) break;
     }
+    for (; v < vocab; v++)
+        if (logits[v] == max) return v;
     return 0; /* a row of NaN */
 }
 
@@ -32,16 +33,28 @@ typedef struct BlockSums {
 } BlockSums;
 
 static BlockSums block_sums(const float *logits, int64_t first, int64_t end, float max,
-                            const Temper *t, float *weights) {
+                            const Temper *t, float *weights, int64_t vocab) {
     Vec e[2] = {vec_zero(), vec_zero()}, ez[2] = {vec_zero(), vec_zero()};
-    for (int64_t v = first; v < end; v += VEC) {
+    int64_t v = first;
+    for (; v + 2 * VEC <= end; v += 2 * VEC) {
+        /* A row stays in the second cache between its maximum and this; the next one is fetched
+         * under the arithmetic. Past the last row a prefetch is no access. */
+        __builtin_prefetch(logits + v + vocab, 0, 2);
+        for (int64_t i = 0; i < 2; i++) {
+            Vec z = tempered(vec_load(logits + v + i * VEC), t) - vec_all(max),
+                x = vec_exp_decay(z);
+            if (weights) vec_store(weights + v + i * VEC, x);
+            e[i] += x;
+            ez[i] = vec_fma(x, z, ez[i]);
+        }
+    }
+    for (int64_t i = 0; v < end; i++, v += VEC) {
         Vec z = tempered(vec_load_n(logits + v, end - v), t) - vec_all(max);
         z = vec_select(lanes_below(v, end), z, vec_all(-FLT_MAX));
-        Vec x = vec_exp(z);
+        Vec x = vec_exp_decay(z);
         if (weights) vec_store_n(weights + v, x, end - v);
-        int64_t odd = v / VEC % 2;
-        e[odd] += x;
-        ez[odd] = vec_fma(x, z, ez[odd]);
+        e[i] += x;
+        ez[i] = vec_fma(x, z, ez[i]);
     }
     return (BlockSums){vec_sum(e[0] + e[1]), vec_sum(ez[0] + ez[1])};
 }
@@ -54,7 +67,7 @@ RowSums CPU_NAME(row_sums)(const float *logits, int64_t vocab, const Temper *t, 
     double e = 0, ez = 0;
     for (int64_t first = 0; first < vocab; first += LOGP_BLOCK) {
         int64_t end = vocab - first < LOGP_BLOCK ? vocab : first + LOGP_BLOCK;
-        BlockSums block = block_sums(logits, first, end, row.max, t, weights);
+        BlockSums block = block_sums(logits, first, end, row.max, t, weights, vocab);
         e += (double)block.e;
         ez += (double)block.ez;
     }
@@ -121,7 +134,7 @@ INLINE Vec logit_grads(Vec logit, int64_t v, const RowGrad *g, const Temper *t) 
         z = vec_all(t->soft_cap) * tanh;
         slope *= one - tanh * tanh;
     }
-    Vec log_p = z * vec_all(t->inv_temperature) - vec_all(g->lse), p = vec_exp(log_p);
+    Vec log_p = z * vec_all(t->inv_temperature) - vec_all(g->lse), p = vec_exp_decay(log_p);
     VecI lane = {0, 1, 2, 3, 4, 5, 6, 7};
     VecI is_target = lane == veci_all((int32_t)(g->target - v));
     Vec dz = vec_all(g->dlogp) * (vec_select(is_target, vec_all(g->hit), vec_all(g->miss)) - p);

@@ -19,21 +19,37 @@ INLINE Vec vec_pow2(VecI n) {
     return (Vec)((n + veci_all(127)) << 23);
 }
 
-/* exp(x) = 2^n exp(r), n = round(x / ln 2), |r| <= ln(2)/2; exp(r) = 1 + r + r^2 poly(r). Below the
- * smallest denormal 0, above the largest float Inf: 2^n is applied in two halves, so both ends
- * round by themselves. */
-INLINE Vec vec_exp(Vec x) {
+/* exp(x) = 2^n exp(r), n = round(x / ln 2), |r| <= ln(2)/2; exp(r) = 1 + r + r^2 poly(r). */
+typedef struct ExpParts {
+    VecI whole; /* n */
+    Vec rest;   /* exp(r) */
+} ExpParts;
+
+INLINE ExpParts vec_exp_parts(Vec x) {
     static const float poly[] = {5.000000000e-01F, 1.666651219e-01F, 4.166618735e-02F,
                                  8.369598538e-03F, 1.395171974e-03F};
-    const Vec low = vec_all(-104.0F), high = vec_all(89.0F);
-    x = vec_select(x < low, low, x);
-    x = vec_select(x > high, high, x);
     Vec n = vec_round(x * vec_all(0x1.715476p+0F)); /* 1/ln 2 */
     Vec r = vec_fma(n, vec_all(-0x1.62e4p-1F), x);  /* ln 2 in two parts, the first of 15 bits */
     r = vec_fma(n, vec_all(-0x1.7f7d1cp-20F), r);
-    Vec y = vec_fma(vec_poly(r, poly, 5), r * r, r) + vec_all(1.0F);
-    VecI whole = vec_to_int(n), half = whole >> 1;
-    return y * vec_pow2(half) * vec_pow2(whole - half);
+    return (ExpParts){vec_to_int(n), vec_fma(vec_poly(r, poly, 5), r * r, r) + vec_all(1.0F)};
+}
+
+/* Below the smallest denormal 0, above the largest float Inf: 2^n is applied in two halves, so both
+ * ends round by themselves. */
+INLINE Vec vec_exp(Vec x) {
+    const Vec low = vec_all(-104.0F), high = vec_all(89.0F);
+    x = vec_select(x < low, low, x);
+    x = vec_select(x > high, high, x);
+    ExpParts p = vec_exp_parts(x);
+    VecI half = p.whole >> 1;
+    return p.rest * vec_pow2(half) * vec_pow2(p.whole - half);
+}
+
+/* exp(x) of softmaxes, x <= 88: 0 where it would be a denormal. Half the work. */
+INLINE Vec vec_exp_decay(Vec x) {
+    ExpParts p = vec_exp_parts(x);
+    VecI tiny = x < vec_all(-87.0F);
+    return (Vec)((VecI)(p.rest * vec_pow2(p.whole)) & ~tiny);
 }
 
 INLINE Vec vec_sigmoid(Vec x) {
