@@ -11,10 +11,14 @@ need_writable() {
 
 # install_packages [more...]: with apt-get as root; else prints the one line to run, and stops.
 install_packages() {
-    local missing="" package
+    local missing="" package installed
+    # shellcheck disable=SC2086
+    installed=" $(dpkg-query -W -f='${Package}:${Status} ' $hone_packages "$@" 2>/dev/null || true)"
     for package in $hone_packages "$@"; do
-        dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q 'install ok installed' ||
-            missing="$missing $package"
+        case $installed in
+        *" $package:install ok installed "*) ;;
+        *) missing="$missing $package" ;;
+        esac
     done
     [ -n "$missing" ] || return 0
     if [ "$(id -u)" -ne 0 ]; then

@@ -99,21 +99,35 @@ static const Json *member(const Json *object, const char *key) {
     return whole;
 }
 
-static Json *file_member(const char *path, const char *key) {
-    Json *root = NULL;
-    if (json_read_file(&root, path) != OK) return NULL;
-    const Json *found = member(root, key);
-    Json *out = json_is_num(found) || json_is(found, JSON_KIND_OBJECT) ? json_clone(found) : NULL;
-    json_free(root);
-    return out;
+/* The file that a seed's last cell was in: most cells of a table are in one, and it may be large.
+ */
+typedef struct OpenFile {
+    char *path;
+    Json *root;
+} OpenFile;
+
+static void open_file_free(OpenFile *f) {
+    mem_free(f->path);
+    json_free(f->root);
+    *f = (OpenFile){0};
 }
 
-static Json *cell_value(const Experiment *e, const Cell *c, int64_t seed) {
+static Json *file_member(OpenFile *f, const char *path, const char *key) {
+    if (!str_equal(f->path, path)) {
+        open_file_free(f);
+        f->path = mem_strdup(path);
+        if (json_read_file(&f->root, path) != OK) f->root = NULL;
+    }
+    const Json *found = f->root ? member(f->root, key) : NULL;
+    return json_is_num(found) || json_is(found, JSON_KIND_OBJECT) ? json_clone(found) : NULL;
+}
+
+static Json *cell_value(const Experiment *e, const Cell *c, int64_t seed, OpenFile *open) {
     char *folder = experiment_stage_folder(e, seed, c->stage);
     char *path = file_join(folder, c->file ? c->file : "metrics.jsonl");
     Json *value = NULL;
     if (file_is_regular(path))
-        value = c->file ? file_member(path, c->key) : last_metric(path, c->key);
+        value = c->file ? file_member(open, path, c->key) : last_metric(path, c->key);
     mem_free(path);
     mem_free(folder);
     return value;
@@ -135,11 +149,12 @@ static Json *interval_json(const Interval *r) {
     return out;
 }
 
-static Json *read_cell(Experiment *e, const Cell *c) {
+/* open [n_seeds] */
+static Json *read_cell(Experiment *e, const Cell *c, OpenFile *open) {
     double *x = mem_zalloc((size_t)e->n_seeds, sizeof *x);
     Json *only = NULL;
     for (int i = 0; i < e->n_seeds; i++) {
-        Json *value = cell_value(e, c, e->seeds[i]);
+        Json *value = cell_value(e, c, e->seeds[i], &open[i]);
         x[i] = number_of(value);
         if (e->n_seeds == 1 && json_is(value, JSON_KIND_OBJECT) && !isnan(x[i]))
             only = value;
@@ -155,6 +170,7 @@ static Json *read_cell(Experiment *e, const Cell *c) {
 Json *experiment_table_read(Experiment *e) {
     if (!e->rows) return NULL;
     Json *table = json_new_object(), *columns = json_new_array(), *rows = json_new_array();
+    OpenFile *open = mem_zalloc((size_t)e->n_seeds, sizeof *open);
     json_push(columns, json_new_str(""));
     for (size_t i = 0; e->columns && i < e->columns->n; i++)
         json_push(columns, json_new_str(e->columns->items[i]->text));
@@ -167,11 +183,13 @@ Json *experiment_table_read(Experiment *e) {
             Cell c;
             const YamlNode *node = cell_node(row, k);
             bool there = node && cell_parse(&c, e, node, k);
-            json_push(out, there ? read_cell(e, &c) : json_new_null());
+            json_push(out, there ? read_cell(e, &c, open) : json_new_null());
             if (there) cell_free(&c);
         }
         json_push(rows, out);
     }
+    for (int i = 0; i < e->n_seeds; i++) open_file_free(&open[i]);
+    mem_free(open);
     json_set(table, "columns", columns);
     json_set(table, "rows", rows);
     return table;
