@@ -19,7 +19,8 @@ typedef enum RngPurpose {
     RNG_SAMPLE,    /* generation; row = global row id of the sequence */
     RNG_MINIBATCH, /* PPO's permutation; row = update */
     RNG_NEFTUNE,
-    RNG_WORLD, /* generated data: the quickstart, tests */
+    RNG_WORLD,  /* generated data: the quickstart, tests */
+    RNG_CHOICE, /* what a data template picks; row = row of the file */
 } RngPurpose;
 
 typedef struct RngBlock {

@@ -33,6 +33,16 @@ static Status check_options(const DatasetOptions *o) {
         return status_fail(ERR_CONFIG, "`packing` is for supervised fine-tuning only");
     if (o->packing && o->max_length <= 0)
         return status_fail(ERR_CONFIG, "`packing` needs a `max_length`: the length of its rows");
+    for (int64_t s = 0; s < o->n_sources; s++) {
+        const DatasetSource *x = &o->sources[s];
+        bool other = x->prompt_template || x->completion_template ||
+                     (x->format && !str_equal(x->format, "auto"));
+        if (x->promptsource && other)
+            return status_fail(ERR_CONFIG,
+                               "`promptsource` says what the rows of %s mean; leave `format`, "
+                               "`prompt_template` and `completion_template` out",
+                               x->path);
+    }
     for (int64_t s = 0; s < o->n_sources; s++)
         if (!(o->sources[s].weight >= 0) || o->sources[s].weight > 1e6)
             return status_fail(ERR_CONFIG, "the `weight` of %s is %g; it must be above 0",

@@ -66,6 +66,8 @@ typedef struct DatasetSource {
      * format's own. */
     const char *prompt_template;
     const char *completion_template;
+    const char *promptsource; /* a templates.yaml of promptsource, applied to the rows; or NULL */
+    const char *promptsource_name; /* which of its templates; NULL: the only one */
 } DatasetSource;
 
 /* TRL's names. Start from dataset_options_default(kind); borrowed pointers must outlive
@@ -112,7 +114,7 @@ typedef struct DatasetCounts {
     int64_t bad;             /* skipped by on_bad_row: skip */
     int64_t over_long;       /* dropped: a pair or prompt above max_length */
     int64_t truncated;       /* kept, but cut to max_length */
-    int64_t empty;           /* dropped: no token at all */
+    int64_t empty;           /* dropped: no token at all, or nothing by a promptsource template */
     int64_t no_label;        /* dropped: nothing left to learn after masking and truncation */
     int64_t identical;       /* dropped: chosen equals rejected */
     int64_t prefix_mismatch; /* kept: the prompt's tokens are no prefix of prompt + completion's */

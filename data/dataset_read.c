@@ -6,6 +6,7 @@
 #include "data/dataset_store.h"
 #include "data/encode.h"
 #include "data/formats/format.h"
+#include "data/formats/promptsource.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -31,6 +32,7 @@ typedef struct Reading {
     const Container *container;
     const Encoder *encoder;
     const Format *format;
+    const Promptsource *promptsource;
     int32_t file;
     Json *unused; /* columns of all its rows, as keys */
     Str last;     /* those of the row before */
@@ -42,7 +44,8 @@ static RowView view_of(const Reading *r, int64_t i, const Json *row) {
                      .row = row,
                      .source = r->source,
                      .text_field = r->options->dataset_text_field,
-                     .kind = r->options->kind};
+                     .kind = r->options->kind,
+                     .promptsource = r->promptsource};
 }
 
 /* The caller json_free's *row, also on failure. */
@@ -259,7 +262,8 @@ static bool has_no_header(const DatasetSource *s) {
 }
 
 static Status read_file(Dataset *d, const DatasetOptions *o, const DatasetSource *source,
-                        const Encoder *encoder, const char *path, bool is_first) {
+                        const Encoder *encoder, const Promptsource *promptsource, const char *path,
+                        bool is_first) {
     ContainerOptions how = {.text_by = o->text_by,
                             .text_field = o->dataset_text_field,
                             .no_header = has_no_header(source),
@@ -273,6 +277,7 @@ static Status read_file(Dataset *d, const DatasetOptions *o, const DatasetSource
                  .source = source,
                  .container = container,
                  .encoder = encoder,
+                 .promptsource = promptsource,
                  .file = d->n_files - 1,
                  .unused = json_new_object()};
     Status st = OK;
@@ -288,18 +293,28 @@ static Status read_file(Dataset *d, const DatasetOptions *o, const DatasetSource
     return st;
 }
 
+static Status read_source(Dataset *d, const DatasetOptions *o, const DatasetSource *source,
+                          const Encoder *encoder) {
+    Promptsource *promptsource = NULL;
+    FileList files = {0};
+    Status st = OK;
+    if (source->promptsource)
+        TRY(promptsource_open(&promptsource, source->promptsource, source->promptsource_name,
+                              o->seed));
+    TRY_GOTO(locate_files(&files, source->path, source->split, o->root), st, out);
+    for (size_t i = 0; i < files.count && st == OK; i++)
+        st = read_file(d, o, source, encoder, promptsource, files.names[i], i == 0);
+out:
+    file_list_free(&files);
+    promptsource_close(promptsource);
+    return st;
+}
+
 Status dataset_read(Dataset *d, const DatasetOptions *o, int64_t *unit_end) {
     Encoder encoder;
     TRY(encoder_init(&encoder, o));
     for (int64_t s = 0; s < o->n_sources; s++) {
-        const DatasetSource *source = &o->sources[s];
-        FileList files;
-        TRY(locate_files(&files, source->path, source->split, o->root));
-        Status st = OK;
-        for (size_t i = 0; i < files.count && st == OK; i++)
-            st = read_file(d, o, source, &encoder, files.names[i], i == 0);
-        file_list_free(&files);
-        if (st != OK) return st;
+        TRY(read_source(d, o, &o->sources[s], &encoder));
         unit_end[s] = d->store.n_units;
     }
     return OK;

@@ -397,6 +397,10 @@ static Status encode_prompt(const Work *w, Encoded *out, Record *r) {
 
 Status encode_record(Encoded *out, const Encoder *e, const RowView *v, Record *r) {
     Work w = {e, v, r};
+    if (r->shape == RECORD_NOTHING) {
+        out->fate = ENCODE_EMPTY;
+        return OK;
+    }
     switch (e->options->kind) {
     case DATASET_SFT:
         return encode_sft(&w, out);

@@ -120,6 +120,8 @@ Status setup_dataset(Dataset **out, const Config *cfg, DatasetKind kind, const c
             .weight = from->weight,
             .prompt_template = from->prompt_template,
             .completion_template = from->completion_template,
+            .promptsource = from->promptsource,
+            .promptsource_name = from->promptsource_name,
         };
     }
     options.sources = sources;

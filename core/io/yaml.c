@@ -13,10 +13,15 @@
 struct YamlStore {
     void **blocks;
     size_t n, cap;
+    const char *const *tags; /* that mappings may carry; NULL: none */
 };
 
 YamlStore *yaml_store_open(void) {
     return mem_zalloc(1, sizeof(YamlStore));
+}
+
+void yaml_store_allow(YamlStore *s, const char *const *tags) {
+    s->tags = tags;
 }
 
 void yaml_store_close(YamlStore *s) {
@@ -138,8 +143,15 @@ static bool is_core_tag(const char *tag) {
     return false;
 }
 
+static bool is_allowed_tag(const YamlStore *s, const char *tag) {
+    for (size_t i = 0; s->tags && s->tags[i]; i++) {
+        if (strcmp(s->tags[i], tag) == 0) return true;
+    }
+    return false;
+}
+
 static void check_tag(Parser *p, const yaml_event_t *event, const char *tag) {
-    if (!tag || is_core_tag(tag)) return;
+    if (!tag || is_core_tag(tag) || is_allowed_tag(p->store, tag)) return;
     yaml_error_at(p->errors, p->file, (int)event->start_mark.line + 1,
                   (int)event->start_mark.column + 1, "the tag `%s` is not read; leave it out", tag);
 }

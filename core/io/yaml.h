@@ -45,6 +45,10 @@ void yaml_store_close(YamlStore *s);
 char *yaml_store_text(YamlStore *s, const char *text); /* a copy that lives as long as the store */
 void *yaml_store_alloc(YamlStore *s, size_t n, size_t size); /* cleared */
 
+/* Tags, "!Name", that mappings parsed into this store may carry; they say nothing. NULL-terminated,
+ * borrowed. */
+void yaml_store_allow(YamlStore *s, const char *const *tags);
+
 /* ---- errors ---- */
 typedef struct YamlError {
     char *file;

@@ -118,7 +118,15 @@ static Status fail_unrecognised(const RowView *v) {
     return st;
 }
 
+/* Not in the list: a source has its template, or it has none. */
+static const Format by_template = {"promptsource",    "",  DATASET_SFT, true, NULL,
+                                   promptsource_read, NULL};
+
 Status format_find(const Format **out, const char *name, const RowView *v, DatasetKind kind) {
+    if (v->promptsource) {
+        *out = &by_template;
+        return OK;
+    }
     if (name && strcmp(name, "sharegpt") == 0) name = "messages"; /* the same, by its other name */
     if (name && strcmp(name, "auto") != 0) {
         for (size_t i = 0; i < N_FORMATS; i++) {

@@ -19,8 +19,9 @@ typedef struct Format {
 
 #define FORMAT_MOST_RECORDS 4096 /* of one row */
 
-/* name NULL or "auto": told by the row `v`. ERR_DATA: no format fits (the message lists the row's
- * columns); ERR_CONFIG: unknown name, with a suggestion. */
+/* A source with a template of promptsource is read by it. name NULL or "auto": told by the row `v`.
+ * ERR_DATA: no format fits (the message lists the row's columns); ERR_CONFIG: unknown name, with a
+ * suggestion. */
 Status format_find(const Format **out, const char *name, const RowView *v, DatasetKind kind);
 
 /* NULL-terminated, in the table's order. */
@@ -86,6 +87,9 @@ bool ultrafeedback_matches(const RowView *v);
 Status ultrafeedback_read(const RowView *v, Record *r);
 bool guanaco_matches(const RowView *v);
 Status guanaco_read(const RowView *v, Record *r);
+
+/* promptsource.c */
+Status promptsource_read(const RowView *v, Record *r);
 
 /* format_oasst.c */
 bool oasst_matches(const RowView *v);

@@ -26,6 +26,7 @@ typedef enum RecordShape {
     RECORD_PROMPT,     /* prompt */
     RECORD_IDS,        /* ids, perhaps labels or masks */
     RECORD_ID_PAIR,    /* chosen_ids, rejected_ids */
+    RECORD_NOTHING,    /* the row gives no example, and is no bad row */
 } RecordShape;
 
 typedef struct Record {
@@ -55,10 +56,11 @@ typedef struct RowView {
     int64_t index;
     const Json *row; /* an object */
     const DatasetSource *source;
-    const char *text_field; /* dataset_text_field */
-    DatasetKind kind;       /* what the rows are for */
-    int64_t part;           /* which of the row's records is wanted, from 0 */
-    RowUse *use;            /* what row_get and row_value hand out is noted here; NULL: nowhere */
+    const char *text_field;                  /* dataset_text_field */
+    DatasetKind kind;                        /* what the rows are for */
+    int64_t part;                            /* which of the row's records is wanted, from 0 */
+    const struct Promptsource *promptsource; /* the source's template, or NULL */
+    RowUse *use; /* what row_get and row_value hand out is noted here; NULL: nowhere */
 } RowView;
 
 /* A member by the format's name for it, through the column map, null included; NULL when missing.

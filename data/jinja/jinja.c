@@ -11,26 +11,37 @@ struct Jinja {
     JinjaNode *body;
     char *where;
     bool has_generation;
+    bool is_prompt; /* promptsource's dialect */
 };
 
-Status jinja_open(Jinja **out, const char *source, size_t n, const char *where) {
+static Status open_dialect(Jinja **out, const char *source, size_t n, const char *where,
+                           bool is_prompt) {
     *out = NULL;
     Status st = OK;
     size_t bad = 0;
     JinjaToken *tokens = NULL;
     Jinja *j = mem_zalloc(1, sizeof *j);
     j->where = mem_strdup(where);
+    j->is_prompt = is_prompt;
     if (!str_utf8_valid(source, n, &bad)) {
         st = status_fail(ERR_DATA, "%s: the template is not UTF-8 at byte %zu", where, bad);
         goto out;
     }
-    TRY_GOTO(jinja_lex(&j->pool, &tokens, source, n, where), st, out);
+    TRY_GOTO(jinja_lex(&j->pool, &tokens, source, n, where, !is_prompt), st, out);
     TRY_GOTO(jinja_parse(&j->pool, &j->body, tokens, where, &j->has_generation), st, out);
     *out = j;
     j = NULL;
 out:
     jinja_close(j);
     return st;
+}
+
+Status jinja_open(Jinja **out, const char *source, size_t n, const char *where) {
+    return open_dialect(out, source, n, where, false);
+}
+
+Status jinja_open_prompt(Jinja **out, const char *source, size_t n, const char *where) {
+    return open_dialect(out, source, n, where, true);
 }
 
 void jinja_close(Jinja *j) {
@@ -75,12 +86,15 @@ static JValue variable_value(JinjaRun *r, const JinjaVariable *v) {
     return value;
 }
 
-Status jinja_render(const Jinja *j, Tagged *out, const JinjaVariable *variables, size_t n) {
-    static const char *const globals[] = {"range", "dict", "namespace", "raise_exception",
-                                          "strftime_now"};
-    JinjaRun r = {.where = j->where, .line = 1};
+static Status render(const Jinja *j, Tagged *out, const JinjaVariable *variables, size_t n,
+                     RngStream draws) {
+    static const char *const chat[] = {"range",           "dict",         "namespace",
+                                       "raise_exception", "strftime_now", NULL};
+    static const char *const prompt[] = {"range", "dict", "namespace", "zip", NULL};
+    const char *const *globals = j->is_prompt ? prompt : chat;
+    JinjaRun r = {.where = j->where, .line = 1, .is_prompt = j->is_prompt, .draws = draws};
     r.globals = j_scope(&r, NULL);
-    for (size_t i = 0; i < sizeof globals / sizeof *globals; i++) {
+    for (size_t i = 0; globals[i]; i++) {
         j_assign(&r, r.globals, globals[i], j_function(&r, globals[i], j_undefined(NULL)));
     }
     for (size_t i = 0; i < n; i++) {
@@ -90,4 +104,13 @@ Status jinja_render(const Jinja *j, Tagged *out, const JinjaVariable *variables,
     j_execute(&r, j_scope(&r, r.globals), out, j->body);
     jinja_pool_free(&r.pool);
     return r.st;
+}
+
+Status jinja_render(const Jinja *j, Tagged *out, const JinjaVariable *variables, size_t n) {
+    return render(j, out, variables, n, (RngStream){0});
+}
+
+Status jinja_render_prompt(const Jinja *j, Tagged *out, const JinjaVariable *variables, size_t n,
+                           uint64_t seed, uint64_t row) {
+    return render(j, out, variables, n, rng_stream(seed, RNG_CHOICE, row));
 }

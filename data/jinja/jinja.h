@@ -25,11 +25,15 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 typedef struct Jinja Jinja;
 
 /* `where` names the template in messages: "where:LINE: what". ERR_DATA for what cannot be read. */
 Status jinja_open(Jinja **out, const char *source, size_t n, const char *where);
+/* The dialect of promptsource: white space stays as it is written (no trim_blocks, no
+ * lstrip_blocks); filters `choice` and `most_frequent`; the function `zip`. */
+Status jinja_open_prompt(Jinja **out, const char *source, size_t n, const char *where);
 void jinja_close(Jinja *j);
 
 /* Does it have a {% generation %} block? */
@@ -47,5 +51,8 @@ typedef struct JinjaVariable {
  * "where:LINE: what". In a list of objects under "messages", `role` is trusted where it is a plain
  * word: templates build control tokens from it. */
 Status jinja_render(const Jinja *j, Tagged *out, const JinjaVariable *variables, size_t n);
+/* The same for jinja_open_prompt; `choice` draws by seed and row. */
+Status jinja_render_prompt(const Jinja *j, Tagged *out, const JinjaVariable *variables, size_t n,
+                           uint64_t seed, uint64_t row);
 
 #endif

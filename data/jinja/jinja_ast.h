@@ -32,9 +32,10 @@ typedef struct JinjaToken {
     double number;
 } JinjaToken;
 
-/* Cuts the source into tokens, in the pool; the last one is JT_END. */
-Status jinja_lex(JinjaPool *pool, JinjaToken **out, const char *source, size_t n,
-                 const char *where);
+/* Cuts the source into tokens, in the pool; the last one is JT_END. `trims`: trim_blocks and
+ * lstrip_blocks. */
+Status jinja_lex(JinjaPool *pool, JinjaToken **out, const char *source, size_t n, const char *where,
+                 bool trims);
 
 typedef enum JinjaNodeKind {
     /* expressions */

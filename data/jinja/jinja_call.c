@@ -97,12 +97,32 @@ static JValue call_strftime(JinjaRun *r, const JArguments *a) {
     return j_text(r, text, n, SEGMENT_SPECIAL);
 }
 
+/* Tuples of the i-th items, as many as the shortest list has. */
+static JValue call_zip(JinjaRun *r, const JArguments *a) {
+    JValue all = j_list(r, JK_LIST);
+    for (size_t k = 0; k < a->n; k++)
+        if (a->value[k].kind != JK_LIST && a->value[k].kind != JK_TUPLE)
+            return j_fail(r, "zip() takes lists, not '%s'", j_type_name(a->value[k]));
+    for (size_t i = 0; a->n > 0; i++) {
+        JValue row = j_list(r, JK_TUPLE);
+        for (size_t k = 0; k < a->n; k++) {
+            const JList *l = a->value[k].as.list;
+            if (i >= l->n) return all;
+            j_push(r, row.as.list, l->item[i]);
+        }
+        j_push(r, all.as.list, row);
+        if (!j_step(r)) return all;
+    }
+    return all;
+}
+
 static JValue call_global(JinjaRun *r, const char *name, const JArguments *a) {
     if (strcmp(name, "range") == 0) return call_range(r, a);
     if (strcmp(name, "dict") == 0) return call_dict(r, a, JK_DICT);
     if (strcmp(name, "namespace") == 0) return call_dict(r, a, JK_NAMESPACE);
     if (strcmp(name, "raise_exception") == 0) return call_raise(r, a);
     if (strcmp(name, "strftime_now") == 0) return call_strftime(r, a);
+    if (strcmp(name, "zip") == 0) return call_zip(r, a);
     return j_fail(r, "'%s' is not a function", name);
 }
 

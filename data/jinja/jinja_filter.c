@@ -301,6 +301,38 @@ static JValue length(JinjaRun *r, JValue v) {
     return n >= 0 ? j_int(n) : j_fail(r, "object of type '%s' has no len()", j_type_name(v));
 }
 
+/* ---- promptsource's own ---- */
+
+/* One of a list; which one is drawn. */
+static JValue choice(JinjaRun *r, JValue v) {
+    if ((v.kind != JK_LIST && v.kind != JK_TUPLE) || v.as.list->n == 0)
+        return j_fail(r, "choice takes a list with something in it, not '%s'", j_type_name(v));
+    return v.as.list->item[rng_below(&r->draws, v.as.list->n)];
+}
+
+static size_t occurrences(const JList *l, JValue wanted) {
+    size_t n = 0;
+    for (size_t i = 0; i < l->n; i++) n += j_equal(l->item[i], wanted);
+    return n;
+}
+
+/* All that come most often, each once, in the order in which they first come. */
+static JValue most_frequent(JinjaRun *r, JValue v) {
+    if (v.kind != JK_LIST && v.kind != JK_TUPLE)
+        return j_fail(r, "most_frequent takes a list, not '%s'", j_type_name(v));
+    const JList *l = v.as.list;
+    JValue best = j_list(r, JK_LIST);
+    size_t most = 0;
+    for (size_t i = 0; i < l->n && j_step(r); i++) {
+        size_t n = occurrences(l, l->item[i]);
+        if (n > most) best = j_list(r, JK_LIST);
+        if (n > most) most = n;
+        if (n == most && occurrences(best.as.list, l->item[i]) == 0)
+            j_push(r, best.as.list, l->item[i]);
+    }
+    return best;
+}
+
 JValue j_filter(JinjaRun *r, const char *name, JValue v, const JArguments *a) {
     if (is(name, "default") || is(name, "d")) return otherwise(v, a);
     if (is(name, "tojson")) return tojson(r, v, a);
@@ -329,6 +361,8 @@ JValue j_filter(JinjaRun *r, const char *name, JValue v, const JArguments *a) {
         const JString *s = j_argument_string(r, a, 0, "name");
         return j_attribute(r, v, jinja_copy(&r->pool, s->data, s->n));
     }
+    if (r->is_prompt && is(name, "choice")) return choice(r, v);
+    if (r->is_prompt && is(name, "most_frequent")) return most_frequent(r, v);
     bool known = false;
     JValue result = j_text_filter(r, name, v, a, &known);
     return known || r->st != OK ? result : j_fail(r, "No filter named '%s'.", name);

@@ -19,6 +19,7 @@ typedef struct Lexer {
     JinjaToken *tokens; /* grows on the heap, copied into the pool at the end */
     size_t n_tokens, cap;
     bool line_starting; /* what was read last ended a line */
+    bool trims;         /* trim_blocks, lstrip_blocks */
 } Lexer;
 
 static Status fail(const Lexer *x, const char *what) {
@@ -61,7 +62,7 @@ static size_t trim_text(const Lexer *x, size_t from, size_t to, char sign, bool 
             to -= k;
         return to;
     }
-    if (sign == '+' || variable) return to;
+    if (sign == '+' || variable || !x->trims) return to;
     size_t start = to;
     while (start > from && x->s[start - 1] != '\n') start--;
     if (start == from && !x->line_starting) return to;
@@ -81,7 +82,7 @@ static void end_tag(Lexer *x, char sign, bool variable) {
     size_t before = x->at;
     if (sign == '-')
         skip_space(x);
-    else if (sign != '+' && !variable && x->at < x->n && x->s[x->at] == '\n')
+    else if (x->trims && sign != '+' && !variable && x->at < x->n && x->s[x->at] == '\n')
         advance(x, x->at + 1);
     x->line_starting = x->at > before && x->s[x->at - 1] == '\n';
 }
@@ -327,8 +328,8 @@ static void unify_newlines(Str *out, const char *source, size_t n) {
     if (out->len > 0 && out->data[out->len - 1] == '\n') out->data[--out->len] = '\0';
 }
 
-Status jinja_lex(JinjaPool *pool, JinjaToken **out, const char *source, size_t n,
-                 const char *where) {
+Status jinja_lex(JinjaPool *pool, JinjaToken **out, const char *source, size_t n, const char *where,
+                 bool trims) {
     Str text = {0};
     unify_newlines(&text, source, n);
     Lexer x = {.pool = pool,
@@ -336,7 +337,8 @@ Status jinja_lex(JinjaPool *pool, JinjaToken **out, const char *source, size_t n
                .s = str_text(&text),
                .n = text.len,
                .line = 1,
-               .line_starting = true};
+               .line_starting = true,
+               .trims = trims};
     Status st = lex_all(&x);
     if (st == OK) {
         *out = jinja_alloc(pool, x.n_tokens * sizeof **out);

@@ -9,6 +9,7 @@
 #define HONE_DATA_JINJA_JINJA_VALUE_H
 
 #include "core/io/json.h"
+#include "core/rng.h"
 #include "data/jinja/jinja_ast.h"
 #include "data/jinja/jinja_pool.h"
 #include "data/tokenizer/tagged.h"
@@ -103,6 +104,8 @@ typedef struct JinjaRun {
     int depth;
     uint8_t mask; /* SEGMENT_MASK inside {% generation %} */
     JScope *globals;
+    bool is_prompt;            /* promptsource's dialect: choice, most_frequent */
+    RngStream draws;           /* of choice */
     bool breaking, continuing; /* a {% break %} or {% continue %} is on its way to its loop */
 } JinjaRun;
 

@@ -97,6 +97,7 @@ typedef struct DatasetConfig {
     PairList columns;                            /* our name: their name */
     double weight;                               /* times each row is seen in an epoch */
     char *prompt_template, *completion_template; /* "Q: {question}\\nA:"; NULL: the format's own */
+    char *promptsource, *promptsource_name;      /* a templates.yaml, and which of its templates */
     char *name, *data_dir, *data_files; /* TRL's; resolved into path, programs do not read them */
 } DatasetConfig;
 typedef struct DatasetList {

@@ -25,6 +25,12 @@ static const Key DATASET_KEYS[] = {
           .flags = KEY_NULLABLE),
     FIELD("completion_template", KEY_TEXT, completion_template, "null", NULL,
           "Fills the completion from columns.", .flags = KEY_NULLABLE),
+    FIELD(
+        "promptsource", KEY_TEXT, promptsource, "null", NULL,
+        "A templates.yaml of promptsource: its template makes prompt and completion from columns.",
+        .flags = KEY_NULLABLE),
+    FIELD("promptsource_name", KEY_TEXT, promptsource_name, "null", NULL,
+          "Which of its templates, by name or id; null is the only one.", .flags = KEY_NULLABLE),
     FIELD("data_dir", KEY_TEXT, data_dir, "null", NULL, "TRL: folder inside path.",
           .flags = KEY_NULLABLE),
     FIELD("data_files", KEY_TEXT, data_files, "null", NULL,
