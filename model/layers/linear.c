@@ -56,7 +56,6 @@ static Tensor lora_input(const Flow *f, const Linear *m, const LoraPair *pair, T
 
 static void lora_fwd(const Flow *f, const Linear *m, const LoraPair *pair, const Tensor *y,
                      Tensor x, LinearSaved *s) {
-    s->u = flow_rows_by(f, pair->a.value.shape[0]);
     size_t mark = arena_mark(f->arena);
     Tensor in = lora_input(f, m, pair, x);
     op_linear_fwd(f->dev, s->u, in, pair->a.value, tensor_none(), (LinearArgs){.alpha = 1.0});
@@ -66,14 +65,25 @@ static void lora_fwd(const Flow *f, const Linear *m, const LoraPair *pair, const
     arena_release(f->arena, mark);
 }
 
-void linear_fwd(const Flow *f, const Linear *m, const Tensor *y, Tensor x, bool accumulate,
-                LinearSaved *s) {
-    *s = (LinearSaved){.x = x, .u = tensor_none()};
+void linear_reserve(const Flow *f, const Linear *m, LinearSaved *s) {
+    const LoraPair *pair = pair_of(f, m);
+    s->u = pair ? flow_rows_by(f, pair->a.value.shape[0]) : tensor_none();
+}
+
+void linear_fwd_reserved(const Flow *f, const Linear *m, const Tensor *y, Tensor x, bool accumulate,
+                         LinearSaved *s) {
+    s->x = x;
     for (int p = 0; p < m->n_parts; p++)
         op_linear_fwd(f->dev, y[p], x, linear_weight(f, m, p), part_rows(m, m->b.value, p),
                       (LinearArgs){.alpha = 1.0, .accumulate = accumulate});
     const LoraPair *pair = pair_of(f, m);
     if (pair) lora_fwd(f, m, pair, y, x, s);
+}
+
+void linear_fwd(const Flow *f, const Linear *m, const Tensor *y, Tensor x, bool accumulate,
+                LinearSaved *s) {
+    linear_reserve(f, m, s);
+    linear_fwd_reserved(f, m, y, x, accumulate, s);
 }
 
 /* dB = s dy^T u;  du = s dy B;  dA = du^T drop(x);  dx += mask (du A). */

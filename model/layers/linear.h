@@ -43,6 +43,11 @@ typedef struct LinearSaved {
  * live until backward. */
 void linear_fwd(const Flow *f, const Linear *m, const Tensor *y, Tensor x, bool accumulate,
                 LinearSaved *s);
+/* The same in two steps, for an x in scratch memory: what backward keeps is allocated before the
+ * scratch is. The caller makes x again and puts it into the saved before linear_bwd. */
+void linear_reserve(const Flow *f, const Linear *m, LinearSaved *s);
+void linear_fwd_reserved(const Flow *f, const Linear *m, const Tensor *y, Tensor x, bool accumulate,
+                         LinearSaved *s);
 /* dx [N,I] += (or none). dy[p] as y. */
 void linear_bwd(const Flow *f, const Linear *m, Tensor dx, const Tensor *dy, const LinearSaved *s);
 
