@@ -5,8 +5,10 @@
 #include "core/mem.h"
 #include "core/rng.h"
 #include "core/rows.h"
+#include "data/dataset_cache.h"
 #include "data/dataset_store.h"
 #include "data/formats/format.h"
+#include "data/tokenizer/tokenizer.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -301,18 +303,49 @@ static Status build(Dataset *d, const DatasetOptions *o, int64_t *unit_end) {
     return OK;
 }
 
+static void dataset_begin(Dataset *d, const DatasetOptions *o) {
+    d->kind = o->kind;
+    d->max_length = o->max_length;
+    store_begin(&d->store, o->kind == DATASET_SFT);
+}
+
+static Status build_from_files(Dataset *d, const DatasetOptions *o) {
+    int64_t *unit_end = mem_zalloc((size_t)o->n_sources, sizeof *unit_end);
+    dataset_begin(d, o);
+    Status st = build(d, o, unit_end);
+    mem_free(unit_end);
+    if (st != OK) log_lines(str_text(&d->notes)); /* which format was seen may say why */
+    return st;
+}
+
+/* The set as it lies in the cache, where it is put first when it is not there. A cache that cannot
+ * be written costs time, not the run. */
+static Status open_cached(Dataset *d, const DatasetOptions *o) {
+    char key[SHA256_HEX];
+    TRY(dataset_cache_key(key, o));
+    char *path = dataset_cache_path(o, key);
+    int32_t vocab = tokenizer_vocab_size(o->tokenizer);
+    Status st = OK;
+    if (dataset_cache_load(d, path, key, vocab)) goto out;
+    TRY_GOTO(build_from_files(d, o), st, out);
+    if (dataset_cache_save(d, path, key) != OK) {
+        log_warn("the tokens are not kept: %s", status_message());
+        status_clear();
+        goto out;
+    }
+    dataset_clear(d); /* from memory to the file's pages */
+    if (!dataset_cache_load(d, path, key, vocab)) st = build_from_files(d, o);
+out:
+    mem_free(path);
+    return st;
+}
+
 Status dataset_open(Dataset **out, const DatasetOptions *options) {
     *out = NULL;
     TRY(check_options(options));
     Dataset *d = mem_zalloc(1, sizeof *d);
-    d->kind = options->kind;
-    d->max_length = options->max_length;
-    store_begin(&d->store, options->kind == DATASET_SFT);
-    int64_t *unit_end = mem_zalloc((size_t)options->n_sources, sizeof *unit_end);
-    Status st = build(d, options, unit_end);
-    mem_free(unit_end);
-    if (st != OK) { /* which format was seen may say why */
-        log_lines(str_text(&d->notes));
+    Status st = options->cache_dir ? open_cached(d, options) : build_from_files(d, options);
+    if (st != OK) {
         dataset_close(d);
         return st;
     }
@@ -320,14 +353,21 @@ Status dataset_open(Dataset **out, const DatasetOptions *options) {
     return OK;
 }
 
-void dataset_close(Dataset *d) {
-    if (!d) return;
+void dataset_clear(Dataset *d) {
+    if (!d->store.mapped) {
+        mem_free(d->item_unit);
+        mem_free(d->item_seq);
+    }
     store_free(&d->store);
     str_free(&d->notes);
     for (int32_t i = 0; i < d->n_files; i++) mem_free(d->files[i]);
     mem_free(d->files);
-    mem_free(d->item_unit);
-    mem_free(d->item_seq);
+    *d = (Dataset){0};
+}
+
+void dataset_close(Dataset *d) {
+    if (!d) return;
+    dataset_clear(d);
     mem_free(d);
 }
 

@@ -95,6 +95,10 @@ typedef struct DatasetOptions {
     PackStrategy packing_strategy; /* bfd */
     int64_t packing_batch_size;    /* rows packed together; 0: TRL's 1000 */
 
+    /* Where tokens are kept for the next time (dataset_cache.h); NULL: nowhere. A kept set is
+     * mapped: it is not in memory. */
+    const char *cache_dir;
+
     DatasetBadRow on_bad_row;
     double max_bad_fraction; /* with skip: more bad rows than this share is an error; default 1 */
     uint64_t seed;           /* picks the rows of a fractional weight, and of the test part */

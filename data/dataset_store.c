@@ -1,6 +1,7 @@
 #include "data/dataset_store.h"
 
 #include "core/check.h"
+#include "core/io/safetensors.h"
 #include "core/mem.h"
 #include "core/rows.h"
 
@@ -49,6 +50,11 @@ void store_begin(DatasetStore *s, bool with_labels) {
 }
 
 void store_free(DatasetStore *s) {
+    if (s->mapped) {
+        safetensors_close(s->mapped);
+        *s = (DatasetStore){0};
+        return;
+    }
     mem_free(s->ids);
     mem_free(s->labels);
     mem_free(s->seq_start);

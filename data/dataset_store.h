@@ -13,7 +13,7 @@
 #include "data/dataset.h"
 
 typedef struct UnitOrigin {
-    int32_t file; /* index into Dataset.files */
+    int64_t file; /* index into Dataset.files */
     int64_t line;
     int64_t row; /* of all that were read, from 0: a row may give several units */
 } UnitOrigin;
@@ -31,6 +31,7 @@ typedef struct DatasetStore {
     int64_t *n_targets;         /* rows with a loss, once shifted */
     int64_t n_units, cap_units;
     Str texts;
+    struct Safetensors *mapped; /* the file that all arrays lie in; NULL: in memory of their own */
 } DatasetStore;
 
 struct Dataset {
@@ -47,6 +48,9 @@ struct Dataset {
     DatasetCounts counts;
     char digest[SHA256_HEX];
 };
+
+/* Gives back what it holds; *d is {0} then. */
+void dataset_clear(Dataset *d);
 
 /* What one unit is made of; borrowed during the call. */
 typedef struct StoreSeq {

@@ -2,10 +2,13 @@
 
 #include "core/check.h"
 #include "core/mem.h"
+#include "core/sha256.h"
+#include "core/str.h"
 #include "data/jinja/jinja.h"
 #include "data/tokenizer/unicode.h"
 
 #include <string.h>
+#include <time.h>
 
 /* Stands behind the last message's content while it is rendered: where it comes out, the text is
  * cut. Its own last blank tells whether the template trims. */
@@ -17,7 +20,23 @@ struct ChatTemplate {
     Jinja *jinja;
     const Tokenizer *tokenizer; /* borrowed */
     Json *null;
+    char digest[SHA256_HEX];
 };
+
+static void make_digest(ChatTemplate *c, const char *source) {
+    char day[32] = "";
+    time_t now = time(NULL);
+    struct tm parts;
+    if (strstr(source, "strftime_now") && localtime_r(&now, &parts))
+        strftime(day, sizeof day, "%Y-%m-%d", &parts);
+    char *text = str_format("%s%s", day, source);
+    sha256_hex(c->digest, text, strlen(text));
+    mem_free(text);
+}
+
+const char *template_digest(const ChatTemplate *t) {
+    return t->digest;
+}
 
 Status template_open(ChatTemplate **out, const Tokenizer *t, const char *source) {
     *out = NULL;
@@ -30,6 +49,7 @@ Status template_open(ChatTemplate **out, const Tokenizer *t, const char *source)
     ChatTemplate *c = mem_zalloc(1, sizeof *c);
     Status st = jinja_open(&c->jinja, source, strlen(source), "chat template");
     c->tokenizer = t;
+    make_digest(c, source);
     c->null = json_new_null();
     if (st == OK) {
         *out = c;

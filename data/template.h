@@ -31,6 +31,9 @@ typedef struct ChatTemplate ChatTemplate;
 Status template_open(ChatTemplate **out, const Tokenizer *t, const char *source);
 void template_close(ChatTemplate *t);
 
+/* SHA-256 (hex) of its source; one that asks for the date has another digest every day. */
+const char *template_digest(const ChatTemplate *t);
+
 /* Does the template mark assistant text itself, by {% generation %}? */
 bool template_has_generation(const ChatTemplate *t);
 

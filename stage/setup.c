@@ -90,6 +90,7 @@ static DatasetOptions dataset_options(const Config *cfg, DatasetKind kind, const
     if (!config_is_null(d->test_split_size)) o.test_split_size = d->test_split_size;
     o.test_part = is_eval;
     o.root = d->root;
+    o.cache_dir = d->cache_dir;
     return o;
 }
 

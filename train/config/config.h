@@ -110,7 +110,7 @@ typedef enum Truncation { TRUNCATE_KEEP_START, TRUNCATE_KEEP_END } Truncation;
 typedef enum BadRowPolicy { BAD_ROW_ERROR, BAD_ROW_SKIP } BadRowPolicy;
 typedef struct DataConfig {
     DatasetList train, eval;
-    char *root;
+    char *root, *cache_dir;
     int64_t max_length; /* null: no limit. SFT truncates, reward drops, PPO: longest prompt */
     Truncation truncation_mode;
     bool packing;

@@ -65,6 +65,10 @@ const Key DATA_KEYS[] = {
         "Folder in which names that are no local path are looked up, before the Hugging Face "
         "cache.",
         .flags = KEY_NULLABLE | KEY_FREE),
+    ROW("data.cache_dir", KEY_TEXT, cache_dir, "null", NULL,
+        "Folder in which tokens are kept for the next run with the same data, tokenizer, template "
+        "and options; null keeps none.",
+        .flags = KEY_NULLABLE | KEY_FREE),
     ROW("data.max_length", KEY_INT, max_length, "1024", "[1, 2147483647]",
         "Longest sequence in tokens: longer ones are cut (sft) or dropped and counted (reward). "
         "null: no limit.",
