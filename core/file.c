@@ -54,6 +54,8 @@ static Status read_fd(Str *out, int fd, const char *path, size_t max_bytes) {
                                path, max_bytes);
     }
     out->data[out->len] = '\0';
+    out->cap = out->len + 1; /* no slack: a text may stay long, and who looks behind it is seen */
+    out->data = mem_realloc(out->data, out->cap, 1);
     return OK;
 }
 
@@ -72,6 +74,24 @@ Status file_read(Str *out, const char *path, size_t max_bytes) {
     return status;
 }
 
+/* Behind the file's last byte its last page goes on with zeros. Under the address sanitizer who
+ * looks there is told. */
+#ifdef __SANITIZE_ADDRESS__
+#include <sanitizer/asan_interface.h>
+static void guard_slack(const FileMap *m, bool on) {
+    const size_t page = (size_t)sysconf(_SC_PAGESIZE), slack = (page - m->size % page) % page;
+    if (on)
+        ASAN_POISON_MEMORY_REGION(m->data + m->size, slack);
+    else
+        ASAN_UNPOISON_MEMORY_REGION(m->data + m->size, slack);
+}
+#else
+static void guard_slack(const FileMap *m, bool on) {
+    (void)m;
+    (void)on;
+}
+#endif
+
 static Status map_fd(FileMap *out, int fd, const char *path) {
     struct stat st;
     if (fstat(fd, &st) != 0)
@@ -86,6 +106,7 @@ static Status map_fd(FileMap *out, int fd, const char *path) {
     }
     out->data = p;
     out->mapped = true;
+    guard_slack(out, true);
     return OK;
 }
 
@@ -99,8 +120,11 @@ Status file_map(FileMap *out, const char *path) {
 }
 
 void file_unmap(FileMap *m) {
-    /* munmap takes what mmap gave; the view is const only for its readers. */
-    if (m->mapped) munmap((void *)(uintptr_t)m->data, m->size);
+    if (m->mapped) {
+        guard_slack(m, false);
+        /* munmap takes what mmap gave; the view is const only for its readers. */
+        munmap((void *)(uintptr_t)m->data, m->size);
+    }
     *m = (FileMap){0};
 }
 

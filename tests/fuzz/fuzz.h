@@ -52,10 +52,13 @@ static inline void fuzz_seed_file(const char *path, size_t most) {
     mem_free(whole);
 }
 
+extern long long fuzz_accepted; /* calls of fuzz_ok that saw no refusal */
+
 /* A refusal says why. Returns whether there was none. */
 static inline bool fuzz_ok(Status st) {
     CHECK(st == OK || status_message()[0], "status %d without a line", (int)st);
     status_clear();
+    fuzz_accepted += st == OK;
     return st == OK;
 }
 

@@ -40,6 +40,9 @@ void fuzz_seeds(void) {
     memcpy(blob + 6, units, sizeof units);
     memcpy(blob + 6 + sizeof units, "xy\0z\0ABA", 8);
     fuzz_seed(blob, sizeof blob);
+    /* 64 units, and one more is where an A would lead: 'A' ^ 1. */
+    char small[2 + 4 + 4 * 64 + 1] = {4, 1, 0, 1, 0, 0, 0, 4, [2 + 4 + 4 * 64] = 'A'};
+    fuzz_seed(small, sizeof small);
 }
 
 const char *const fuzz_words[] = {"A", "AB", "\xC3\xA4", "\xFF\xFF\xFF\xFF", "\x41\x01", NULL};

@@ -44,10 +44,10 @@ void fuzz_seeds(void) {
                    "packing: true}\npeft: {r: 4, target_modules: [q_proj]}\ntraining: {max_steps: "
                    "1, learning_rate: 1e-3, lr_scheduler_type: cosine, save_steps: 0.5}\n"
                    "+training.max_steps=3\n+--learning_rate\n+2e-5\n");
-    fuzz_seed_text(
-        "1output_dir: run\nmodel: {path: m}\ndata:\n  train:\n    - {path: a.jsonl, "
-        "format: hh_rlhf, weight: 0.5, columns: {prompt: q}}\n  eval: b.jsonl\ntraining: "
-        "{load_best_model_at_end: true, metric_for_best_model: eval_accuracy}\n");
+    fuzz_seed_text("1output_dir: run\nmodel: {path: m}\ndata:\n  train:\n    - {path: a.jsonl, "
+                   "format: hh_rlhf, weight: 0.5, columns: {prompt: q, chosen: [a, b, c, d]}}\n  "
+                   "eval: b.jsonl\ntraining: "
+                   "{load_best_model_at_end: true, metric_for_best_model: eval_accuracy}\n");
     fuzz_seed_text("2output_dir: run\nmodel: {path: m}\ndata: {train: p.jsonl}\nppo:\n  reward: "
                    "[{command: [sh, r.sh], weight: 0.1}, {function: ends}, {model: rm}]\n  "
                    "num_mini_batches: 2\n  kl_estimator: k3\n  stop_token: eos\n");

@@ -49,7 +49,9 @@ void fuzz_seeds(void) {
     void *image = NULL;
     size_t n = 0;
     Tensor a = {.data = values, .dtype = DTYPE_F32, .rank = 2, .shape = {2, 3}};
+    Tensor deep = {.data = values, .dtype = DTYPE_F32, .rank = 4, .shape = {1, 2, 1, 3}};
     CHECK(h5_writer_open(&w) == OK && h5_put(w, "params/a", a) == OK, "%s", status_message());
+    CHECK(h5_put(w, "params/deep", deep) == OK, "%s", status_message());
     CHECK(h5_put(w, "counts", tensor_1d(counts, DTYPE_I64, 2)) == OK, "%s", status_message());
     CHECK(h5_put_attr_str(w, "", "name", "toy") == OK && h5_put_attr_i64(w, "", "step", 3) == OK &&
               h5_put_attr_f64(w, "params", "lr", 0.5) == OK,

@@ -14,7 +14,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
                   config.head_dim > 0 && config.mlp_width > 0,
               "a size that cannot be was accepted");
         if (config.position == POSITION_ROPE) {
-            double *f = mem_zalloc((size_t)config.head_dim, sizeof *f);
+            double *f = mem_zalloc((size_t)config.rotary / 2, sizeof *f);
             arch_rope_frequencies(f, &config);
             mem_free(f);
         }

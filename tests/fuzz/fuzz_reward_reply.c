@@ -6,8 +6,10 @@
 #include <math.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
-    char *command[] = {(char *)"cat", mem_strdup(fuzz_file("reply", data, size))};
-    RewardSource config = {.command = {.items = command, .n = 2}, .timeout_s = 5, .weight = 1};
+    /* An answer that comes unasked is refused whatever it is: the first question is waited for. */
+    char *command[] = {(char *)"sh", (char *)"-c", (char *)"read -r line; exec cat \"$0\"",
+                       mem_strdup(fuzz_file("reply", data, size))};
+    RewardSource config = {.command = {.items = command, .n = 4}, .timeout_s = 5, .weight = 1};
     RewardQuery queries[3];
     for (int i = 0; i < 3; i++)
         queries[i] = (RewardQuery){.prompt = "p", .response = "r\n\"", .row = "{}", .ended = true};
@@ -20,7 +22,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
           (long long)answered);
     for (int64_t i = 0; ok && i < 3; i++) CHECK(isfinite(scores[i]), "score %g", scores[i]);
     scorer.close(scorer.self);
-    mem_free(command[1]);
+    mem_free(command[3]);
     return 0;
 }
 

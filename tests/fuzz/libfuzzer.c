@@ -7,6 +7,7 @@
 int LLVMFuzzerInitialize(int *argc, char ***argv);
 
 bool fuzz_loud;
+long long fuzz_accepted;
 static const char *program;
 
 void fuzz_seed(const void *bytes, size_t n) {
