@@ -39,18 +39,20 @@ static void copy_cut(char *to, size_t most, const char *text) {
 }
 
 static void draw(StageScreen *s, double now) {
-    char took[32], line[512];
+    char took[32];
+    Str line = {0};
     s->drawn_s = now;
     progress_duration(took, sizeof took, now - s->started_s);
-    snprintf(line, sizeof line, "%s  %s  %s", s->label, took, s->note);
-    if (!s->terminal) {
-        log_info("%s", line);
-        return;
+    str_printf(&line, "%s  %s  %s", s->label, took, s->note);
+    if (s->terminal) {
+        clear_line();
+        size_t most = columns() - 1;
+        copy_cut(shown, most < sizeof shown - 1 ? most : sizeof shown - 1, str_text(&line));
+        redraw_line();
+    } else {
+        log_info("%s", str_text(&line));
     }
-    clear_line();
-    size_t most = columns() - 1;
-    copy_cut(shown, most < sizeof shown - 1 ? most : sizeof shown - 1, line);
-    redraw_line();
+    str_free(&line);
 }
 
 void stage_screen_begin(StageScreen *s, const char *name, int64_t seed, bool show_seed, int number,
@@ -60,10 +62,12 @@ void stage_screen_begin(StageScreen *s, const char *name, int64_t seed, bool sho
     *s = (StageScreen){.terminal = isatty(STDERR_FILENO) && term && !str_equal(term, "dumb"),
                        .started_s = now,
                        .drawn_s = now};
-    char count[32] = "", which[32] = "";
-    if (total > 0) snprintf(count, sizeof count, "[%d/%d] ", number, total);
-    if (show_seed) snprintf(which, sizeof which, "  seed %lld", (long long)seed);
-    snprintf(s->label, sizeof s->label, "%s%-10s%s", count, name, which);
+    Str label = {0};
+    if (total > 0) str_printf(&label, "[%d/%d] ", number, total);
+    str_printf(&label, "%-10s", name);
+    if (show_seed) str_printf(&label, "  seed %lld", (long long)seed);
+    copy_cut(s->label, sizeof s->label - 1, str_text(&label));
+    str_free(&label);
     shown[0] = '\0';
     if (!s->terminal || total == 0) return;
     log_set_overlay(clear_line, redraw_line);

@@ -248,7 +248,7 @@ static Status open_index(Safetensors *s, const char *path) {
 
 /* The caller mem_free's it; NULL when the folder holds none of the names. */
 static char *find_in_folder(const char *folder) {
-    static const char *const NAMES[] = {"model.safetensors", "model" INDEX_ENDING,
+    static const char *const NAMES[] = {"model.safetensors", ("model" INDEX_ENDING),
                                         "adapter_model.safetensors"};
     for (size_t i = 0; i < sizeof NAMES / sizeof NAMES[0]; i++) {
         char *path = file_join(folder, NAMES[i]);

@@ -130,15 +130,17 @@ static void tidy_exponent(char *text) {
 }
 
 void yaml_from_number(char buf[32], double x) {
+    char text[32] = "";
     locale_t c, before = enter_c_locale(&c);
     if (floor(x) == x && fabs(x) < 1e15) {
-        snprintf(buf, 32, "%.0f", x);
+        snprintf(text, sizeof text, "%.0f", x);
     } else {
         for (int digits = 1; digits <= 17; digits++) {
-            snprintf(buf, 32, "%.*g", digits, x);
-            if (strtod(buf, NULL) == x) break;
+            snprintf(text, sizeof text, "%.*g", digits, x);
+            if (strtod(text, NULL) == x) break;
         }
-        tidy_exponent(buf);
+        tidy_exponent(text);
     }
     leave_c_locale(before, c);
+    memcpy(buf, text, sizeof text);
 }

@@ -351,8 +351,8 @@ static void test_bpe__long_pieces_merge_like_short_ones(void **state) {
 static void test_bpe__cuts_at_blanks_only_where_nothing_changes(void **state) {
     (void)state;
     static const char *const tokens[] = {"a", "\xE2\x96\x81", "a\xE2\x96\x81",
-                                         "\xE2\x96\x81"
-                                         "a"};
+                                         ("\xE2\x96\x81"
+                                          "a")};
     static const char text[] = "a\xE2\x96\x81"
                                "a";
     for (int crossing = 0; crossing < 2; crossing++) {
