@@ -228,6 +228,11 @@ static Status read_gemma(ArchConfig *c, const Json *config, const char *where) {
 
 static Status read_opt(ArchConfig *c, const Json *config, const char *where) {
     bool before = true, without = false;
+    double layer_drop = 0.0;
+    TRY(json_opt_num(&layer_drop, config, "layerdrop", where));
+    if (layer_drop != 0.0)
+        return status_fail(ERR_DATA, "%s: `layerdrop` %g is not supported; it must be 0", where,
+                           layer_drop);
     TRY(json_opt_bool(&before, config, "do_layer_norm_before", where));
     TRY(json_opt_bool(&without, config, "_remove_final_layer_norm", where));
     TRY(must_be(true, config, "enable_bias", where));
@@ -316,6 +321,7 @@ static Status read_family(ArchConfig *c, const Json *config, const char *where) 
         TRY(must_be(false, config, "qk_layernorm", where));
         return read_parallel(c, config, "use_parallel_residual", where);
     case FAMILY_GPT2:
+        TRY(must_be(false, config, "add_cross_attention", where));
         TRY(json_opt_bool(&scaled, config, "scale_attn_weights", where));
         if (!scaled) c->score_scale = 1.0;
         return json_opt_bool(&c->scale_by_layer, config, "scale_attn_by_inverse_layer_idx", where);
@@ -364,6 +370,9 @@ static Status read_options(ArchConfig *c, const Json *config, const char *where)
     if (s->keys.norm_eps[0]) TRY(json_opt_num(&c->norm_eps, config, s->keys.norm_eps[0], where));
     c->initializer_range = 0.02;
     TRY(json_opt_num(&c->initializer_range, config, s->keys.initializer_range[0], where));
+    if (!(c->norm_eps > 0.0 && c->initializer_range >= 0.0))
+        return status_fail(ERR_DATA, "%s: the norms' epsilon %g and `%s` %g must be above 0", where,
+                           c->norm_eps, s->keys.initializer_range[0], c->initializer_range);
     const char *act = s->defaults.act;
     if (s->keys.act[0]) TRY(json_opt_str(&act, config, s->keys.act[0], where));
     TRY(arch_act_by_name(&c->act, act, where));

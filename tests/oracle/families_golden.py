@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Golden files of the model families for tests/golden/test_model_golden.c, from Transformers and PEFT.
 
-    python3 families_golden.py [NAME...]      remakes tests/golden/data/families/, or these families of it
+    python3 families_golden.py [NAME...]      remakes tests/golden/data/families/, or these families of it;
+                                              `defaults`: defaults.json, what a config.json means that says nothing
 
 Per family, at odd sizes: the model as Transformers saves it, an all-linear LoRA adapter as PEFT saves it, and for both a
 safetensors file with log-probs, entropies, the loss and every gradient, computed in float64, and `err/<kind>`: the relative
@@ -174,6 +175,7 @@ def family(name):
                           LoraConfig(r=2, lora_alpha=6, target_modules="all-linear", task_type="CAUSAL_LM"))
     scatter_all(lora, 2)
     lora.peft_config["default"].base_model_name_or_path = name  # not this machine's path
+    lora.peft_config["default"].target_modules = sorted(lora.peft_config["default"].target_modules)
     adapter = os.path.join(FOLDER, name + "_adapter")
     shutil.rmtree(adapter, ignore_errors=True)
     lora.save_pretrained(adapter)
@@ -181,8 +183,41 @@ def family(name):
     write_case(name + "_lora", load, lambda model: PeftModel.from_pretrained(model, adapter, is_trainable=True))
 
 
+def first(config, *names):
+    """The first of these that the configuration knows."""
+    return next((value for value in (getattr(config, name, None) for name in names) if value is not None), None)
+
+
+def defaults():
+    """What a configuration class says when it is told nothing; OPT's norms, MPT's and BLOOM's activations are in their code."""
+    facts = {}
+    for name in ("llama", "mistral", "qwen2", "qwen3", "gemma", "gemma2", "phi", "phi3", "stablelm", "gpt2", "gpt_neox", "opt",
+                 "mpt", "falcon", "bloom"):
+        c = transformers.AutoConfig.for_model(name)
+        heads = c.num_attention_heads
+        rope = getattr(c, "rope_parameters", None) or {}
+        residual = first(c, "resid_pdrop", "hidden_dropout", "dropout") or 0.0
+        facts[name] = dict(
+            vocab=c.vocab_size, width=c.hidden_size, n_layers=c.num_hidden_layers, n_heads=heads,
+            n_kv_heads=1 if name == "falcon" and c.multi_query else first(c, "num_key_value_heads") or heads,
+            head_dim=first(c, "head_dim") or c.hidden_size // heads,
+            mlp_width=first(c, "intermediate_size", "n_inner", "ffn_dim", "ffn_hidden_size") or 4 * c.hidden_size,
+            max_positions=first(c, "max_position_embeddings", "max_seq_len"),
+            norm_eps=first(c, "rms_norm_eps", "layer_norm_eps", "layer_norm_epsilon") or 1e-5,
+            initializer_range=first(c, "initializer_range", "init_std"),
+            act=first(c, "hidden_activation", "hidden_act", "activation_function", "activation")
+            or {"mpt": "gelu", "bloom": "gelu_new"}[name],
+            attn_dropout=first(c, "attention_dropout", "attn_pdrop") or 0.0, mlp_resid_dropout=residual,
+            embed_dropout=first(c, "embd_pdrop") or 0.0, theta=rope.get("rope_theta"),
+            partial=rope.get("partial_rotary_factor"), tied=c.tie_word_embeddings, bos=c.bos_token_id, eos=c.eos_token_id,
+            pad=c.pad_token_id)
+    with open(os.path.join(FOLDER, "defaults.json"), "w", encoding="utf-8") as f:
+        json.dump(facts, f, indent=1)
+        f.write("\n")
+
+
 if __name__ == "__main__":
     torch.set_num_threads(1)
     os.makedirs(FOLDER, exist_ok=True)
-    for wanted in sys.argv[1:] or FAMILIES:
-        family(wanted)
+    for wanted in sys.argv[1:] or ["defaults", *FAMILIES]:
+        defaults() if wanted == "defaults" else family(wanted)

@@ -9,6 +9,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -92,6 +93,10 @@ static void test_arch_config_read__versions_4_and_5_mean_the_same(void **state) 
         LLAMA ", \"rope_parameters\": {\"rope_type\": \"default\", \"rope_theta\": 7.0}, "
               "\"rope_theta\": 9.0, \"rope_scaling\": {\"type\": \"linear\", \"factor\": 2}}");
     assert_true(both.rope.kind == ROPE_LINEAR && both.rope.theta == 9.0 && both.rope.factor == 2.0);
+    assert_int_equal(arch_position_limit(&both), 0);
+    /* Beyond them the same prefix would mean something else. */
+    v4 = read_config(LLAMA ", \"rope_scaling\": {\"type\": \"dynamic\", \"factor\": 2}}");
+    assert_int_equal(arch_position_limit(&v4), 512);
 }
 
 static void test_arch_config_read__missing_keys_are_the_familys_defaults(void **state) {
@@ -117,6 +122,59 @@ static void test_arch_config_read__missing_keys_are_the_familys_defaults(void **
     c = read_config("{\"model_type\": \"qwen2\"}");
     assert_int_equal(c.window, 0);
     assert_true(c.qkv_bias && !c.out_bias);
+}
+
+/* Integers and reals alike; null is the field's own word for none. */
+static void same(const char *family, const Json *facts, const char *key, double ours, double none) {
+    const Json *j = json_get(facts, key);
+    double theirs = json_is_num(j) ? json_num(j) : none;
+    if (!j || ours != theirs)
+        fail_msg("%s: `%s` is %.17g, of transformers %.17g", family, key, ours, theirs);
+}
+
+static void same_defaults(const char *family, const Json *facts) {
+    char text[64];
+    snprintf(text, sizeof text, "{\"model_type\": \"%s\"}", family);
+    ArchConfig c = read_config(text);
+    ActKind act;
+    assert_int_equal(arch_act_by_name(&act, json_str(json_get(facts, "act"), NULL), family), OK);
+    if (act != c.act) fail_msg("%s: another activation than transformers'", family);
+    if (json_bool(json_get(facts, "tied")) != c.tied)
+        fail_msg("%s: `tied` differs from transformers", family);
+    same(family, facts, "vocab", (double)c.vocab, 0);
+    same(family, facts, "width", (double)c.width, 0);
+    same(family, facts, "n_layers", (double)c.n_layers, 0);
+    same(family, facts, "n_heads", (double)c.n_heads, 0);
+    same(family, facts, "n_kv_heads", (double)c.n_kv_heads, 0);
+    same(family, facts, "head_dim", (double)c.head_dim, 0);
+    same(family, facts, "mlp_width", (double)c.mlp_width, 0);
+    same(family, facts, "max_positions", (double)c.max_positions, 2048); /* BLOOM has no such key */
+    same(family, facts, "norm_eps", c.norm_eps, 0);
+    same(family, facts, "initializer_range", c.initializer_range, 0);
+    same(family, facts, "attn_dropout", c.attn_dropout, 0);
+    same(family, facts, "mlp_resid_dropout", c.mlp_resid_dropout, 0);
+    same(family, facts, "embed_dropout", c.embed_dropout, 0);
+    same(family, facts, "bos", c.bos_id, -1);
+    same(family, facts, "eos", c.eos_id, -1);
+    same(family, facts, "pad", c.pad_id, -1);
+    if (c.position != POSITION_ROPE) return;
+    same(family, facts, "theta", c.rope.theta, 0);
+    same(family, facts, "partial", c.rope.partial, 1);
+}
+
+/* tests/oracle/families_golden.py: a config.json without a word means the same to both. */
+static void test_arch_config_read__defaults_are_those_of_transformers(void **state) {
+    (void)state;
+    Json *all = NULL, *facts;
+    JsonIter it = {0};
+    const char *family;
+    int n = 0, rows = 0;
+    const char *path = HONE_SOURCE_DIR "/tests/golden/data/families/defaults.json";
+    if (json_read_file(&all, path) != OK) fail_msg("%s", status_message());
+    for (; json_next(all, &it, &family, &facts); n++) same_defaults(family, facts);
+    while (arch_specs[rows].architecture) rows++;
+    assert_int_equal(n, rows); /* every family has its facts */
+    json_free(all);
 }
 
 static void test_arch_config_read__several_ends_and_windows_by_layer(void **state) {
@@ -166,6 +224,26 @@ static void test_arch_config_read__families_spell_their_options(void **state) {
     assert_true(c.rope.kind == ROPE_LONGROPE && arch_position_limit(&c) == 4096);
 }
 
+/* What would mean something else than it says is named. */
+static void test_arch_config_read__refuses_what_it_would_drop(void **state) {
+    (void)state;
+    static const char *const bad[][2] = {
+        {"{\"model_type\": \"opt\", \"layerdrop\": 0.1}", "`layerdrop` 0.1"},
+        {"{\"model_type\": \"gpt2\", \"add_cross_attention\": true}", "`add_cross_attention` true"},
+        {"{\"model_type\": \"llama\", \"rms_norm_eps\": 0}", "epsilon 0"},
+        {"{\"model_type\": \"phi\", \"layer_norm_eps\": -1e-5}", "epsilon -1e-05"},
+        {"{\"model_type\": \"opt\", \"init_std\": -1}", "`init_std` -1"},
+    };
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        Json *j = NULL;
+        ArchConfig c;
+        assert_int_equal(json_parse(&j, bad[i][0], strlen(bad[i][0]), "config.json", 1), OK);
+        assert_int_equal(arch_config_read(&c, j, "config.json"), ERR_DATA);
+        if (!strstr(status_message(), bad[i][1])) fail_msg("%s", status_message());
+        json_free(j);
+    }
+}
+
 /* transformers 5.23, build_mpt_alibi_tensor; six heads, and Falcon's in bfloat16. */
 static void test_arch_alibi_slopes__of_heads_that_are_no_power_of_two(void **state) {
     (void)state;
@@ -185,8 +263,10 @@ int main(void) {
         cmocka_unit_test(test_arch_rope_frequencies__are_those_of_transformers),
         cmocka_unit_test(test_arch_config_read__versions_4_and_5_mean_the_same),
         cmocka_unit_test(test_arch_config_read__missing_keys_are_the_familys_defaults),
+        cmocka_unit_test(test_arch_config_read__defaults_are_those_of_transformers),
         cmocka_unit_test(test_arch_config_read__several_ends_and_windows_by_layer),
         cmocka_unit_test(test_arch_config_read__families_spell_their_options),
+        cmocka_unit_test(test_arch_config_read__refuses_what_it_would_drop),
         cmocka_unit_test(test_arch_alibi_slopes__of_heads_that_are_no_power_of_two),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
