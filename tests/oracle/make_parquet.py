@@ -10,7 +10,7 @@ import shutil
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-FOLDER = "tests/golden/data/parquet"
+FOLDER = os.path.join(os.environ.get("HONE_GOLDEN") or "tests/golden/data", "parquet")
 CODECS = {"none": "NONE", "snappy": "SNAPPY", "gzip": "GZIP", "zstd": "ZSTD"}
 EPOCH = datetime.date(1970, 1, 1)
 

@@ -85,6 +85,7 @@ make_goldens() { HONE_GOLDEN=$new "$python" "$oracle/$1" "${@:2}"; }
 
 echo "== golden files, made again"
 step "model_golden.py" make_goldens model_golden.py
+step "families_golden.py" make_goldens families_golden.py
 step "trl_sft.py" make_goldens trl_sft.py
 step "trl_reward.py" make_goldens trl_reward.py
 step "trl_ppo.py" make_goldens trl_ppo.py
@@ -103,6 +104,8 @@ if [ -z "$files" ]; then
 elif has "tokenizers_golden.py" sentencepiece tiktoken; then
     step "tokenizers_golden.py" make_goldens tokenizers_golden.py "$files"
 fi
+has "make_parquet.py" pyarrow && step "make_parquet.py" make_goldens make_parquet.py
+step "make_parquet_hostile.py" make_goldens make_parquet_hostile.py
 to_file() { "$python" "$oracle/$2" >"$1"; }
 step "make_schedule_cases.py" to_file "$unit/schedule_cases.inc" make_schedule_cases.py
 has "make_event_record.py" tensorboard && step "make_event_record.py" to_file "$unit/event_record.inc" make_event_record.py
