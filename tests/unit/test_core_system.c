@@ -306,11 +306,12 @@ static void report_to_file(void *path) {
     int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0600);
     dup2(fd, STDERR_FILENO);
     Progress p;
-    progress_begin(&p, "sft", "steps", 100, 40);
-    progress_update(&p, 41, "loss 2.5"); /* too soon for a line */
-    p.drawn_s -= 6;
-    p.started_s -= 10;
-    progress_update(&p, 60, NULL);
+    progress_begin(&p, "sft", "steps", 60040, 40000);
+    p.drawn_s += 60; /* however long a busy machine takes from here to there */
+    progress_update(&p, 40001, "loss 2.5"); /* too soon for a line */
+    p.drawn_s -= 66;
+    p.started_s -= 9999.6;
+    progress_update(&p, 60000, NULL);
     progress_end(&p);
     log_set_level(LOG_WARN);
     progress_begin(&p, "quiet", "steps", 1, 0);
@@ -336,11 +337,11 @@ static void expect_report(void (*report)(void *), const char *want) {
     scratch_free(folder);
 }
 
-/* 20 steps of this process in 10 s, 40 to go: 2 a second, 20 s left. */
+/* 20,000 steps of this process in 10,000 s, 40 to go: 2 a second, 20 s left. */
 static void test_progress__plain_lines_without_a_terminal(void **state) {
     (void)state;
-#define LINE "sft       60/100  60 %  2.00 steps/s  0:20 left  loss 2.5\n"
-#define LAST "sft       60 steps in 0:10  2.00 steps/s  loss 2.5\n"
+#define LINE "sft       60000/60040  99 %  2.00 steps/s  0:20 left  loss 2.5\n"
+#define LAST "sft       60000 steps in 2:46:40  2.00 steps/s  loss 2.5\n"
     expect_report(report_to_file, LINE LAST);
     expect_report(report_to_asker, PROGRESS_LINE_PREFIX LINE PROGRESS_LINE_PREFIX LAST);
 }
@@ -361,8 +362,9 @@ static void draw_on_terminal(void *slave) {
     setenv("TERM", "xterm", 1);
     Progress p;
     progress_begin(&p, "quickly", "steps", 4, 0);
+    p.drawn_s += 60; /* however long a busy machine takes from here to there */
     progress_update(&p, 1, "not yet drawn");
-    p.drawn_s -= 1;
+    p.drawn_s -= 61;
     progress_update(&p, 2, "half");
     log_info("a line");
     progress_end(&p);

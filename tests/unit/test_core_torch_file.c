@@ -151,7 +151,7 @@ typedef struct ZipPart {
 } ZipPart;
 
 static void put(Str *s, uint64_t x, int bytes) {
-    for (int i = 0; i < bytes; i++) str_append_char(s, (char)(x >> (8 * i) & 0xff));
+    for (int i = 0; i < bytes; i++) str_append_char(s, i < 8 ? (char)(x >> (8 * i) & 0xff) : '\0');
 }
 
 static void put_local(Str *s, const ZipPart *p) {
