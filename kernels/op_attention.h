@@ -36,11 +36,20 @@ void op_attn_bwd(Dev *dev, Tensor dq, Tensor dk, Tensor dv, Tensor dout, Tensor 
                  AttnArgs args);
 
 /* The cache of one layer: pages of KV_PAGE positions, k_pages/v_pages [n_pages*KV_PAGE, K*D] real.
- * Position t of a row lies in page table[row][t / KV_PAGE], slot t % KV_PAGE. */
+ * Position t of a row lies in page table[row][t / KV_PAGE], slot t % KV_PAGE. Inside a page the
+ * heads follow one another, [K][KV_PAGE][D], so that a head's keys are read on and on. */
 #define KV_PAGE 64
 
-/* Stores k, v [N,K*D] of N token rows into cache slots slot[N] i32 (page*KV_PAGE + offset). */
-void op_kv_store(Dev *dev, Tensor k_pages, Tensor v_pages, Tensor k, Tensor v, Tensor slot);
+/* Element of k_pages where a kv head of a slot (page*KV_PAGE + offset) begins. */
+static inline int64_t kv_place(int64_t slot, int64_t kv_head, int64_t n_kv_heads,
+                               int64_t head_dim) {
+    int64_t page = slot / KV_PAGE, offset = slot % KV_PAGE;
+    return ((page * n_kv_heads + kv_head) * KV_PAGE + offset) * head_dim;
+}
+
+/* Stores k, v [N,K*D] of N token rows into cache slots slot[N] i32. */
+void op_kv_store(Dev *dev, Tensor k_pages, Tensor v_pages, Tensor k, Tensor v, Tensor slot,
+                 int64_t head_dim);
 /* out[N,H*D] for N query rows; row i sees keys 0 .. lens[i]-1 of cache row i: table [N, max_pages]
  * i32, lens [N] i32 (its own key included). Its position is lens[i]-1. */
 void op_attn_decode(Dev *dev, Tensor out, Tensor q, Tensor k_pages, Tensor v_pages, Tensor table,

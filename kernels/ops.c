@@ -440,14 +440,17 @@ static int64_t check_pages(const Dev *dev, Tensor k_pages, Tensor v_pages, int64
     return k_pages.shape[0];
 }
 
-void op_kv_store(Dev *dev, Tensor k_pages, Tensor v_pages, Tensor k, Tensor v, Tensor slot) {
+void op_kv_store(Dev *dev, Tensor k_pages, Tensor v_pages, Tensor k, Tensor v, Tensor slot,
+                 int64_t head_dim) {
     need_rank("kv_store: k", k, 2);
     need_type("kv_store: k", k, dev_real(dev));
     need_like("kv_store: v", v, k);
     int64_t slots = check_pages(dev, k_pages, v_pages, k.shape[1]);
     need_1d("kv_store: slot", slot, DTYPE_I32, k.shape[0]);
     need_below("kv_store: slot", dev, slot, slots);
-    DISPATCH(dev, kv_store, dev, k_pages, v_pages, k, v, slot);
+    CHECK(head_dim > 0 && k.shape[1] % head_dim == 0, "kv_store: heads of %lld in a row of %lld",
+          (long long)head_dim, (long long)k.shape[1]);
+    DISPATCH(dev, kv_store, dev, k_pages, v_pages, k, v, slot, head_dim);
 }
 
 /* The pages that hold keys 0 .. lens-1 of each row exist. */

@@ -44,7 +44,7 @@
     X(attn_fwd, (Dev *, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, AttnArgs)) \
     X(attn_bwd, (Dev *, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor,    \
                  Tensor, Tensor, Tensor, AttnArgs))                                                \
-    X(kv_store, (Dev *, Tensor, Tensor, Tensor, Tensor, Tensor))                                   \
+    X(kv_store, (Dev *, Tensor, Tensor, Tensor, Tensor, Tensor, int64_t))                          \
     X(attn_decode, (Dev *, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, AttnArgs))      \
     X(logp_fwd, (Dev *, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, LogpArgs))                 \
     X(logp_bwd, (Dev *, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, LogpArgs))                 \

@@ -20,6 +20,7 @@ typedef struct KeyBlock {
     const float *k, *v; /* [n,D] of one kv head, row stride `stride` */
     int64_t stride;
     int64_t key0, n; /* position of the first key */
+    int64_t room;    /* rows of memory, at least n */
 } KeyBlock;
 
 /* A thread's memory: one block's scores, its keys transposed, its values. */
@@ -93,7 +94,7 @@ static void softmax_row(AttnRows *r, int64_t i, float *p, const KeyBlock *keys,
 static void row_scores(const AttnRows *r, const KeyBlock *keys, bool diagonal, int64_t dim,
                        const AttnScratch *scratch) {
     if (r->n == 1) { /* decode: packing keys for one row would cost more than the products */
-        CPU_NAME(small_row)(scratch->scores, r->q, keys->k, keys->stride, keys->n, dim);
+        CPU_NAME(small_row)(scratch->scores, r->q, keys->k, keys->stride, keys->n, keys->room, dim);
         return;
     }
     CPU_NAME(small_pack_transposed)(scratch->k_t, keys->k, keys->stride, keys->n, dim);
@@ -183,7 +184,8 @@ static void fwd_block(const AttnFwd *f, int64_t seq, int64_t row0, int64_t head,
                          .v = (const float *)f->v.data + at,
                          .stride = kv_width,
                          .key0 = key0,
-                         .n = key0 < row0 ? ATTN_BLOCK : r.n};
+                         .n = key0 < row0 ? ATTN_BLOCK : r.n,
+                         .room = key0 < row0 ? ATTN_BLOCK : r.n};
         rows_meet_keys(&r, &keys, key0 == row0, args, scratch);
     }
     rows_end(&r, (float *)f->lse.data + (first + row0) * args->n_heads + head, args->n_heads, args);
@@ -225,15 +227,19 @@ void CPU_NAME(attn_fwd)(Dev *dev, Tensor out, Tensor lse, Tensor q, Tensor k, Te
 
 /* ---- generation ---- */
 
-void CPU_NAME(kv_store)(Dev *dev, Tensor k_pages, Tensor v_pages, Tensor k, Tensor v, Tensor slot) {
-    int64_t width = k.shape[1];
+void CPU_NAME(kv_store)(Dev *dev, Tensor k_pages, Tensor v_pages, Tensor k, Tensor v, Tensor slot,
+                        int64_t head_dim) {
+    int64_t width = k.shape[1], heads = width / head_dim;
     const int32_t *to = slot.data;
     int threads = cpu_threads(dev, k.shape[0] * width);
 #pragma omp parallel for schedule(static) num_threads(threads) if (threads > 1)
     for (int64_t n = 0; n < k.shape[0]; n++) {
-        size_t bytes = (size_t)width * sizeof(float);
-        memcpy((float *)k_pages.data + to[n] * width, (const float *)k.data + n * width, bytes);
-        memcpy((float *)v_pages.data + to[n] * width, (const float *)v.data + n * width, bytes);
+        size_t bytes = (size_t)head_dim * sizeof(float);
+        for (int64_t h = 0; h < heads; h++) {
+            int64_t from = n * width + h * head_dim, at = kv_place(to[n], h, heads, head_dim);
+            memcpy((float *)k_pages.data + at, (const float *)k.data + from, bytes);
+            memcpy((float *)v_pages.data + at, (const float *)v.data + from, bytes);
+        }
     }
 }
 
@@ -242,17 +248,19 @@ _Static_assert(KV_PAGE == ATTN_BLOCK, "a page is a block of keys");
 /* Query heads first_head .. of one row, all of one kv head, against the row's pages. */
 static void decode_heads(AttnRows *r, Tensor k_pages, Tensor v_pages, const int32_t *page,
                          int64_t kv_head, const AttnArgs *args, const AttnScratch *scratch) {
-    int64_t width = args->n_kv_heads * args->head_dim, n_keys = r->row[0].position + 1;
+    int64_t n_keys = r->row[0].position + 1;
     int64_t oldest = args->window > 0 && n_keys > args->window ? n_keys - args->window : 0;
     rows_begin(r, args);
     for (int64_t b = oldest / KV_PAGE; b * KV_PAGE < n_keys; b++) {
-        int64_t at = (int64_t)page[b] * KV_PAGE * width + kv_head * args->head_dim;
+        int64_t at =
+            kv_place((int64_t)page[b] * KV_PAGE, kv_head, args->n_kv_heads, args->head_dim);
         int64_t left = n_keys - b * KV_PAGE;
         KeyBlock keys = {.k = (const float *)k_pages.data + at,
                          .v = (const float *)v_pages.data + at,
-                         .stride = width,
+                         .stride = args->head_dim,
                          .key0 = b * KV_PAGE,
-                         .n = left < KV_PAGE ? left : KV_PAGE};
+                         .n = left < KV_PAGE ? left : KV_PAGE,
+                         .room = KV_PAGE};
         rows_meet_keys(r, &keys, false, args, scratch);
     }
     rows_end(r, NULL, 0, args);

@@ -28,6 +28,10 @@ static void row_4_panels(TileIn in, const TileOut *out) {
     in.a_k = 1;
     tile(1, 4, WIDES, in, out);
 }
+static void row_3_panels(TileIn in, const TileOut *out) {
+    in.a_k = 1;
+    tile(1, 3, WIDES, in, out);
+}
 static void row_2_panels(TileIn in, const TileOut *out) {
     in.a_k = 1;
     tile(1, 2, WIDES, in, out);
@@ -59,10 +63,10 @@ static void small_tile(const Small *s, SmallTile *run, int64_t row, int64_t rows
 
 static void one_row(const Small *s) {
     int64_t panels = round_up(s->cols, PANEL_COLS) / PANEL_COLS;
+    static SmallTile *const run[] = {NULL, rows_1, row_2_panels, row_3_panels, row_4_panels};
     for (int64_t p = 0; p < panels;) {
-        int64_t left = panels - p, step = left >= 4 ? 4 : left >= 2 ? 2 : 1;
-        SmallTile *run = step == 4 ? row_4_panels : step == 2 ? row_2_panels : rows_1;
-        small_tile(s, run, 0, 1, p * PANEL_COLS);
+        int64_t left = panels - p, step = left == 5 ? 3 : min64(left, 4);
+        small_tile(s, run[step], 0, 1, p * PANEL_COLS);
         p += step;
     }
 }
@@ -113,29 +117,40 @@ void CPU_NAME(small_pack_transposed)(float *to, const float *from, int64_t strid
 }
 
 /* Adds a[k] b[j][k] of VEC rows j, k ascending: VEC x VEC elements are turned in registers. */
-INLINE Vec add_products(Vec sum, const float *a, const float *b, int64_t stride, int64_t n,
-                        int64_t n_k) {
+INLINE Vec add_square(Vec sum, const float *a, const float *b, int64_t stride) {
     Vec rows[VEC];
-    for (int64_t i = 0; i < VEC; i++) {
-        if (n_k == VEC)
-            rows[i] = i < n ? vec_load(b + i * stride) : vec_zero();
-        else
-            for (int64_t k = 0; k < VEC; k++) rows[i][k] = i < n && k < n_k ? b[i * stride + k] : 0;
-    }
+#pragma GCC unroll 8
+    for (int64_t i = 0; i < VEC; i++) rows[i] = vec_load(b + i * stride);
     vec_transpose(rows);
-    for (int64_t k = 0; k < n_k; k++) sum = vec_fma(vec_all(a[k]), rows[k], sum);
+#pragma GCC unroll 8
+    for (int64_t k = 0; k < VEC; k++) sum = vec_fma(vec_all(a[k]), rows[k], sum);
+    return sum;
+}
+
+/* The same of any n rows and n_k columns. */
+static Vec __attribute__((noinline))
+add_part(Vec sum, const float *a, const float *b, int64_t stride, int64_t n, int64_t n_k) {
+    for (int64_t k = 0; k < n_k; k++) {
+        Vec column = vec_zero();
+        for (int64_t i = 0; i < VEC && i < n; i++) column[i] = b[i * stride + k];
+        sum = vec_fma(vec_all(a[k]), column, sum);
+    }
     return sum;
 }
 
 void CPU_NAME(small_row)(float *c, const float *a, const float *b, int64_t stride, int64_t n,
-                         int64_t n_k) {
+                         int64_t room, int64_t n_k) {
     for (int64_t j = 0; j < n; j += PANEL_COLS) { /* two chains, to hide the latency of one */
         Vec low = vec_zero(), high = vec_zero();
-        const float *row = b + j * stride;
-        for (int64_t k = 0; k < n_k; k += VEC) {
-            int64_t width = min64(VEC, n_k - k);
-            low = add_products(low, a + k, row + k, stride, n - j, width);
-            high = add_products(high, a + k, row + VEC * stride + k, stride, n - j - VEC, width);
+        const float *row = b + j * stride, *next = row + VEC * stride;
+        int64_t k = 0;
+        for (; j + PANEL_COLS <= room && k + VEC <= n_k; k += VEC) {
+            low = add_square(low, a + k, row + k, stride);
+            high = add_square(high, a + k, next + k, stride);
+        }
+        if (k < n_k) {
+            low = add_part(low, a + k, row + k, stride, n - j, n_k - k);
+            high = add_part(high, a + k, next + k, stride, n - j - VEC, n_k - k);
         }
         vec_store(c + j, low);
         vec_store(c + j + VEC, high);

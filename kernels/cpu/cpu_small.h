@@ -40,10 +40,10 @@ void CPU_NAME(small_pack_rows)(float *to, const float *from, int64_t stride, int
 void CPU_NAME(small_pack_transposed)(float *to, const float *from, int64_t stride, int64_t n,
                                      int64_t width);
 /* c[j] = sum over k of a[k] * b[j * stride + k], j < n: one row of small_product with b packed by
- * small_pack_transposed, the same bits, b read where it is. c has room for round_up(n, PANEL_COLS).
- */
+ * small_pack_transposed, the same bits, b read where it is. c has room for round_up(n, PANEL_COLS);
+ * of b, rows past n up to `room` may be read, whatever they hold. */
 void CPU_NAME(small_row)(float *c, const float *a, const float *b, int64_t stride, int64_t n,
-                         int64_t n_k);
+                         int64_t room, int64_t n_k);
 
 INLINE int64_t round_up(int64_t n, int64_t to) {
     return (n + to - 1) / to * to;

@@ -10,8 +10,11 @@ typedef struct Keys {
     const int32_t *page; /* page of each KV_PAGE keys; NULL: keys lie one after another */
 } Keys;
 
-static int64_t key_row(const Keys *keys, int64_t j) {
-    return keys->page ? keys->page[j / KV_PAGE] * (int64_t)KV_PAGE + j % KV_PAGE : keys->first + j;
+/* Key (t = keys->k) or value (keys->v) j of a kv head. */
+static real *key_at(Tensor t, const Keys *keys, int64_t j, int64_t kv_head, const AttnArgs *args) {
+    if (!keys->page) return row(t, keys->first + j) + kv_head * args->head_dim;
+    int64_t slot = keys->page[j / KV_PAGE] * (int64_t)KV_PAGE + j % KV_PAGE;
+    return reals(t) + kv_place(slot, kv_head, args->n_kv_heads, args->head_dim);
 }
 
 /* One query head of one row. */
@@ -35,9 +38,9 @@ static Query query_at(const real *q_row, int64_t head, int64_t position, int64_t
                    .slope = tensor_is_none(slopes) ? 0 : reals(slopes)[head]};
 }
 
-/* Offset of the kv head that a query head reads. */
-static int64_t kv_offset(const Query *query, const AttnArgs *args) {
-    return query->head / (args->n_heads / args->n_kv_heads) * args->head_dim;
+/* The kv head that a query head reads. */
+static int64_t kv_head_of(const Query *query, const AttnArgs *args) {
+    return query->head / (args->n_heads / args->n_kv_heads);
 }
 
 /* The scaled score before ALiBi, capped: c tanh(s/c) (Gemma-2). */
@@ -49,7 +52,7 @@ static real capped_score(const Query *query, const real *key, const AttnArgs *ar
 }
 
 static real score(const Query *query, const Keys *keys, int64_t j, const AttnArgs *args) {
-    const real *key = row(keys->k, key_row(keys, j)) + kv_offset(query, args);
+    const real *key = key_at(keys->k, keys, j, kv_head_of(query, args), args);
     return capped_score(query, key, args) + query->slope * (real)(j - query->position);
 }
 
@@ -70,7 +73,7 @@ static real attend(real *out, const Query *query, const Keys *keys, const AttnAr
         sum += exp(score(query, keys, j, args) - max);
     for (int64_t d = 0; d < args->head_dim; d++) out[d] = 0;
     for (int64_t j = query->first_key; j <= query->position; j++) {
-        const real *value = row(keys->v, key_row(keys, j)) + kv_offset(query, args);
+        const real *value = key_at(keys->v, keys, j, kv_head_of(query, args), args);
         real p = exp(score(query, keys, j, args) - max) / sum * dropout_factor(query, j, args);
         for (int64_t d = 0; d < args->head_dim; d++) out[d] += p * value[d];
     }
@@ -105,13 +108,15 @@ typedef struct QueryGrad {
  *   through the cap: times 1 - tanh^2;  dq += scale dscore k;  dk += scale dscore q. */
 static void attend_bwd_key(const QueryGrad *grad, Tensor dk, Tensor dv, const Query *query,
                            const Keys *keys, int64_t j, const AttnArgs *args) {
-    int64_t at = kv_offset(query, args), key = key_row(keys, j);
-    const real *kj = row(keys->k, key) + at, *vj = row(keys->v, key) + at;
+    int64_t kv_head = kv_head_of(query, args);
+    const real *kj = key_at(keys->k, keys, j, kv_head, args);
+    const real *vj = key_at(keys->v, keys, j, kv_head, args);
+    real *dkj = key_at(dk, keys, j, kv_head, args), *dvj = key_at(dv, keys, j, kv_head, args);
     real p = exp(score(query, keys, j, args) - grad->lse);
     real factor = dropout_factor(query, j, args);
     real dp = 0;
     for (int64_t d = 0; d < args->head_dim; d++) {
-        (row(dv, key) + at)[d] += p * factor * grad->dout[d];
+        dvj[d] += p * factor * grad->dout[d];
         dp += grad->dout[d] * vj[d];
     }
     real dscore = p * (dp * factor - grad->dot);
@@ -121,7 +126,7 @@ static void attend_bwd_key(const QueryGrad *grad, Tensor dk, Tensor dv, const Qu
     }
     for (int64_t d = 0; d < args->head_dim; d++) {
         grad->dq[d] += (real)args->scale * dscore * kj[d];
-        (row(dk, key) + at)[d] += (real)args->scale * dscore * query->q[d];
+        dkj[d] += (real)args->scale * dscore * query->q[d];
     }
 }
 
@@ -154,12 +159,15 @@ void REF(attn_bwd)(Dev *dev, Tensor dq, Tensor dk, Tensor dv, Tensor dout, Tenso
     }
 }
 
-void REF(kv_store)(Dev *dev, Tensor k_pages, Tensor v_pages, Tensor k, Tensor v, Tensor slot) {
+void REF(kv_store)(Dev *dev, Tensor k_pages, Tensor v_pages, Tensor k, Tensor v, Tensor slot,
+                   int64_t head_dim) {
     (void)dev;
+    int64_t heads = k.shape[1] / head_dim;
     for (int64_t n = 0; n < k.shape[0]; n++) {
         for (int64_t c = 0; c < k.shape[1]; c++) {
-            row(k_pages, ints(slot)[n])[c] = row(k, n)[c];
-            row(v_pages, ints(slot)[n])[c] = row(v, n)[c];
+            int64_t to = kv_place(ints(slot)[n], c / head_dim, heads, head_dim) + c % head_dim;
+            reals(k_pages)[to] = row(k, n)[c];
+            reals(v_pages)[to] = row(v, n)[c];
         }
     }
 }

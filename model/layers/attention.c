@@ -22,7 +22,7 @@ static void attend(const Flow *f, const Attention *m, AttentionSaved *s) {
     const KvBatch *kv = f->kv;
     if (kv)
         op_kv_store(f->dev, kv->cache->k[m->layer], kv->cache->v[m->layer], s->qkv[1], s->qkv[2],
-                    kv->slots);
+                    kv->slots, m->args.head_dim);
     if (kv && !tensor_is_none(kv->lens)) {
         op_attn_decode(f->dev, s->heads, s->qkv[0], kv->cache->k[m->layer], kv->cache->v[m->layer],
                        kv->table, kv->lens, m->slopes, m->args);

@@ -102,8 +102,7 @@ static inline void add_attn_cases(OpCases *all) {
 
 /* k_pages v_pages k v slot */
 static inline void kv_store_case_fwd(Dev *dev, const OpCase *c, const Tensor *t) {
-    (void)c;
-    op_kv_store(dev, t[0], t[1], t[2], t[3], t[4]);
+    op_kv_store(dev, t[0], t[1], t[2], t[3], t[4], c->args.attn.head_dim);
 }
 /* out q k_pages v_pages table lens slopes */
 static inline void decode_case_fwd(Dev *dev, const OpCase *c, const Tensor *t) {
@@ -134,7 +133,8 @@ static inline void add_cache_cases(OpCases *all) {
                                .arg = {as(in2("k_pages", 2 * KV_PAGE, 15), ARG_INOUT),
                                        as(in2("v_pages", 2 * KV_PAGE, 15), ARG_INOUT),
                                        in2("k", 9, 15), in2("v", 9, 15), slot},
-                               .fwd = kv_store_case_fwd});
+                               .fwd = kv_store_case_fwd,
+                               .args.attn.head_dim = 5});
     op_cases_add(
         all, decode_case("decode, 3 heads on 1", false,
                          (AttnArgs){.n_heads = 3, .n_kv_heads = 1, .head_dim = 5, .scale = 0.45}));

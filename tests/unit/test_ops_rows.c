@@ -244,9 +244,12 @@ static void test_ops_rows__decode_is_the_training_forward(void **state) {
         v.t[5][r] = (double)(r + 1);
         for (int64_t p = 0; p < pages; p++) v.t[4][r * pages + p] = (double)(pages - 1 - p);
         int64_t slot = (pages - 1 - r / KV_PAGE) * KV_PAGE + r % KV_PAGE;
-        size_t bytes = (size_t)kv_width * sizeof(double);
-        memcpy(v.t[2] + slot * kv_width, in.t[ATTN_K] + (first + r) * kv_width, bytes);
-        memcpy(v.t[3] + slot * kv_width, in.t[ATTN_V] + (first + r) * kv_width, bytes);
+        int64_t dim = c.args.attn.head_dim, heads = kv_width / dim;
+        for (int64_t h = 0; h < heads; h++) {
+            int64_t to = kv_place(slot, h, heads, dim), from = (first + r) * kv_width + h * dim;
+            memcpy(v.t[2] + to, in.t[ATTN_K] + from, (size_t)dim * sizeof(double));
+            memcpy(v.t[3] + to, in.t[ATTN_V] + from, (size_t)dim * sizeof(double));
+        }
     }
     op_call(&got, &c, s->dev, &v, PASS_FWD, 0);
     for (int64_t r = 0; r < n; r++)
