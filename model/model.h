@@ -14,6 +14,7 @@
 #ifndef HONE_MODEL_MODEL_H
 #define HONE_MODEL_MODEL_H
 
+#include "core/io/gguf_save.h"
 #include "core/rows.h"
 #include "core/status.h"
 #include "kernels/dev.h"
@@ -230,5 +231,12 @@ void pass_backward(Pass *p, const PassGrad *grad);
  * generation_config.json. The role's adapter is merged. head (HEAD_SCORE) makes it an
  * XForSequenceClassification. Tokenizer files are the caller's. */
 Status model_export(const Role *role, const char *folder, DType dtype);
+
+/* A GGUF file, as llama.cpp lays it out, the adapter merged; `tokenizer` is more metadata for it.
+ * Vectors and tables of positions are F32 whatever `store` says, and matrices whose rows are no
+ * whole blocks F16 instead of Q8_0. ERR_DATA names what llama.cpp has no place for: OPT, an option
+ * of the architecture, a reward model. */
+Status model_export_gguf(const Role *role, const char *path, GgufStore store,
+                         const GgufMeta *tokenizer);
 
 #endif

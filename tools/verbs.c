@@ -10,6 +10,8 @@ const Verb verbs[] = {
     {"chat-template", "conversations as the model sees them", hone_chat_template},
     {"train-tokenizer", "a byte-level BPE from text", hone_train_tokenizer},
     {"init", "a model folder with random weights", hone_init},
+    {"merge", "an adapter into its base", hone_merge},
+    {"export", "a model for other programs: a folder, a GGUF file", hone_export},
     {"chat", "talk to a model, or to two side by side", hone_chat},
     {"inspect", "what is in a run, a checkpoint, a model, a file of tensors", hone_inspect},
     {"verify", "are a run's checkpoints and result what was written", hone_verify},

@@ -17,6 +17,8 @@ Status hone_tokenize(int argc, char **argv);
 Status hone_chat_template(int argc, char **argv);
 Status hone_train_tokenizer(int argc, char **argv);
 Status hone_init(int argc, char **argv);
+Status hone_merge(int argc, char **argv);
+Status hone_export(int argc, char **argv);
 Status hone_run(int argc, char **argv);
 Status hone_chat(int argc, char **argv);
 Status hone_inspect(int argc, char **argv);

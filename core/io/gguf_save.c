@@ -59,6 +59,11 @@ void gguf_meta_free(GgufMeta *m) {
     m->n = 0;
 }
 
+void gguf_meta_append(GgufMeta *m, const GgufMeta *more) {
+    str_append_n(&m->bytes, str_text(&more->bytes), more->bytes.len);
+    m->n += more->n;
+}
+
 void gguf_meta_str(GgufMeta *m, const char *key, const char *text) {
     put_text(begin(m, key, TYPE_STRING), text);
 }

@@ -22,6 +22,7 @@ typedef struct GgufMeta {
 } GgufMeta;
 
 void gguf_meta_free(GgufMeta *m);
+void gguf_meta_append(GgufMeta *m, const GgufMeta *more);
 void gguf_meta_str(GgufMeta *m, const char *key, const char *text);
 void gguf_meta_u32(GgufMeta *m, const char *key, int64_t x); /* CHECKs that it fits */
 void gguf_meta_f32(GgufMeta *m, const char *key, double x);

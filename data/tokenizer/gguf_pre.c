@@ -61,6 +61,10 @@ const GgufPre *gguf_pre_find(const char *name) {
     return NULL;
 }
 
+const GgufPre *gguf_pre_at(size_t i) {
+    return i < N_PRES ? &PRES[i] : NULL;
+}
+
 char *gguf_pre_names(void) {
     Str names = {0};
     for (size_t i = 0; i < N_PRES; i++) str_printf(&names, "%s%s", i ? ", " : "", PRES[i].name);

@@ -7,6 +7,7 @@
 #include "core/status.h"
 
 #include <stdbool.h>
+#include <stddef.h>
 
 typedef struct GgufPre {
     const char *name;
@@ -17,6 +18,7 @@ typedef struct GgufPre {
 } GgufPre;
 
 const GgufPre *gguf_pre_find(const char *name); /* NULL: unknown */
+const GgufPre *gguf_pre_at(size_t i);           /* NULL behind the last */
 /* "gpt-2, llama-bpe, ...": all of them; the caller mem_free's it. */
 char *gguf_pre_names(void);
 

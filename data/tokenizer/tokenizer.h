@@ -12,6 +12,7 @@
 #ifndef HONE_DATA_TOKENIZER_TOKENIZER_H
 #define HONE_DATA_TOKENIZER_TOKENIZER_H
 
+#include "core/io/gguf_save.h"
 #include "core/status.h"
 #include "core/str.h"
 
@@ -138,6 +139,10 @@ const char *tokenizer_digest(const Tokenizer *t);
 
 /* Copies the tokenizer's files, byte for byte, into `folder`, which exists. */
 Status tokenizer_export(const Tokenizer *t, const char *folder);
+
+/* Appends the tokenizer as the metadata of a GGUF file for a model whose table has n_rows rows.
+ * Byte-level BPE and SentencePiece's BPE; ERR_DATA says what of another kind has no place there. */
+Status tokenizer_write_gguf(const Tokenizer *t, int64_t n_rows, GgufMeta *out);
 
 /* Byte-level BPE learned from text (GPT-2's splitting), the same for the same input. */
 typedef struct TokenizerTraining {

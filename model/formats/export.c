@@ -1,4 +1,5 @@
 /* export: a role as a Hugging Face folder (model_export in model.h). */
+#include "model/formats/export.h"
 #include "core/check.h"
 #include "core/file.h"
 #include "core/io/json.h"
@@ -161,6 +162,12 @@ static const LoraPair *pair_beside(const Role *role, const WeightRef *ref) {
     return NULL;
 }
 
+void export_weight(const Role *role, const WeightRef *ref, float *to) {
+    const LoraPair *pair = pair_beside(role, ref);
+    weight_download(ref->weight, role->base->dev, DTYPE_F32, to);
+    if (pair) merge_pair(to, role->base, pair);
+}
+
 static Status fill_item(void *ctx, int64_t i, void *dst) {
     const Export *e = ctx;
     const Base *b = e->role->base;
@@ -177,8 +184,7 @@ static Status fill_item(void *ctx, int64_t i, void *dst) {
     size_t n = (size_t)(ref->rows * ref->cols);
     float *w = mem_alloc(n * sizeof *w);
     void *stored = mem_alloc(n * dtype_size(e->dtype));
-    weight_download(ref->weight, b->dev, DTYPE_F32, w);
-    merge_pair(w, b, pair);
+    export_weight(e->role, ref, w);
     dtype_convert(stored, e->dtype, w, DTYPE_F32, n);
     base_file_order(ref, e->dtype, dst, stored);
     mem_free(stored);

@@ -4,7 +4,7 @@
 #   tests/oracle/run.sh                   makes its Python environment (a few GB), then everything
 #       --venv DIR      use this environment, or make it there (default: ~/.cache/hone-oracle)
 #       --files DIR     a folder with tokenizers/ and models/: also the ids of real vocabularies
-#       --llama-cpp DIR llama.cpp's source, whose scripts make GGUF files
+#       --llama-cpp DIR llama.cpp's source, whose scripts make GGUF files, and its library in DIR/build
 #       --build DIR     the built tree (default: build, which is built when it is not there)
 #       --keep DIR      where the new files go, and stay (default: a folder that is removed)
 #       --seed N        the first of two seeds for the odd sizes (default: 1)
@@ -132,6 +132,9 @@ for odd in "$seed" $((seed + 1)); do
     step "models, sizes of seed $odd" live "$work/odd-$odd" test_model_golden
 done
 step "folders and adapters in both directions" "$python" "$oracle/model_live.py" "$build/bin"
+peer=()
+if [ -e "$llama_cpp/build/bin/libllama.so" ]; then peer=("$llama_cpp" "$llama_cpp/build"); fi
+has "GGUF files" gguf && step "GGUF files" "$python" "$oracle/gguf_live.py" "$build/bin" "${peer[@]}"
 if [ -n "$files" ] && has "tokenizers, thousands of texts" sentencepiece tiktoken; then
     step "tokenizers, thousands of texts" "$python" "$oracle/tokenizers_golden.py" "$files" --live "$build/bin/hone" 1000
 fi

@@ -139,6 +139,11 @@ static void check_bos(const Tokenizer *t) {
     expect_ids(t, "ab", TOKENIZER_ADD_SPECIAL, IDS(7, 3));
 }
 
+/* Whatever splits the text, letters stay together. */
+static void check_splits(const Tokenizer *t) {
+    expect_ids(t, "ab<|x|>", 0, IDS(3, 8));
+}
+
 static void test_tokenizer_open__gguf(void **state) {
     (void)state;
     check_both(&sp, check_sp);
@@ -211,6 +216,83 @@ static void test_tokenizer_open__gguf_refuses(void **state) {
     expect_refused(&v, "token_type[3] is 7; 1 to 6 are known");
 }
 
+/* ---- out ---- */
+
+/* Writes a tokenizer for a table of n_rows, and reads it again. */
+static Tokenizer *there_and_back(const char *folder, const Tokenizer *t, int64_t n_rows) {
+    char *path = file_join(folder, "again.gguf");
+    GgufMeta m = {0};
+    if (tokenizer_write_gguf(t, n_rows, &m) != OK) fail_msg("%s", status_message());
+    assert_int_equal(gguf_save(path, &(GgufSpec){.meta = &m}), OK);
+    gguf_meta_free(&m);
+    Tokenizer *again = NULL;
+    if (tokenizer_open(&again, path) != OK) fail_msg("%s", status_message());
+    mem_free(path);
+    return again;
+}
+
+static void check_written(const Vocab *v, Check check) {
+    char *folder = scratch_new(), *path = save(folder, v);
+    Tokenizer *t = NULL;
+    if (tokenizer_open(&t, path) != OK) fail_msg("%s", status_message());
+    Tokenizer *again = there_and_back(folder, t, 20);
+    check(again);
+    for (int32_t id = 0; id < tokenizer_vocab_size(t); id++) {
+        assert_string_equal(tokenizer_token(again, id), tokenizer_token(t, id));
+        assert_int_equal(tokenizer_is_special(again, id), tokenizer_is_special(t, id));
+    }
+    tokenizer_close(t);
+    tokenizer_close(again);
+    mem_free(path);
+    scratch_free(folder);
+}
+
+static void test_tokenizer_write_gguf__comes_back(void **state) {
+    (void)state;
+    check_written(&bpe, check_bpe);
+    static const char *const PRES[] = {"qwen2",  "starcoder", "llama-bpe", "tekken",   "gpt-4o",
+                                       "falcon", "bloom",     "mpt",       "stablelm2"};
+    for (size_t i = 0; i < sizeof PRES / sizeof *PRES; i++) {
+        Vocab v = bpe;
+        v.pre = PRES[i];
+        bool bos = i == 2 || i == 3;
+        check_written(&v, bos ? check_bos : i < 2 || i == 8 ? check_digits : check_splits);
+    }
+}
+
+static void expect_unwritten(const char *json, const char *says) {
+    char *folder = scratch_new(), *path = scratch_text(folder, "tokenizer.json", json);
+    Tokenizer *t = NULL;
+    GgufMeta m = {0};
+    if (tokenizer_open(&t, path) != OK) fail_msg("%s", status_message());
+    Status st = tokenizer_write_gguf(t, 10, &m);
+    if (st != ERR_DATA || !strstr(status_message(), says))
+        fail_msg("%d %s, expected %s", (int)st, st ? status_message() : "", says);
+    gguf_meta_free(&m);
+    tokenizer_close(t);
+    mem_free(path);
+    scratch_free(folder);
+}
+
+#define MODEL \
+    "\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0,\"b\":1,\"ab\":2},\"merges\":[\"a b\"]}"
+#define BYTE_LEVEL "\"pre_tokenizer\":{\"type\":\"ByteLevel\",\"add_prefix_space\":"
+
+static void test_tokenizer_write_gguf__refuses(void **state) {
+    (void)state;
+    expect_unwritten("{" MODEL "," BYTE_LEVEL "true}}", "splits text in a way of its own");
+    expect_unwritten("{" MODEL "}", "splits text in a way of its own");
+    expect_unwritten("{" MODEL "," BYTE_LEVEL "false},\"normalizer\":{\"type\":\"Lowercase\"}}",
+                     "normalizes text");
+    expect_unwritten(
+        "{\"model\":{\"type\":\"Unigram\",\"unk_id\":0,\"vocab\":[[\"a\",0],[\"b\",-1]]}}",
+        "is no byte-level BPE");
+    expect_unwritten("{\"added_tokens\":[{\"id\":3,\"content\":\"[CLS]\",\"special\":true}]," MODEL
+                     "," BYTE_LEVEL "false},\"post_processor\":{\"type\":\"BertProcessing\","
+                     "\"sep\":[\"[CLS]\",3],\"cls\":[\"[CLS]\",3]}}",
+                     "other tokens than BOS and EOS");
+}
+
 /* ---- real vocabularies ---- */
 
 static void expect_line(const Tokenizer *t, const char *text, const char *line) {
@@ -256,8 +338,18 @@ static void test_tokenizer_open__gguf_of_real_models(void **state) {
         if (tokenizer_open(&t, path) != OK) fail_msg("%s", status_message());
         assert_int_equal(file_read(&texts, in, 1 << 20), OK);
         assert_int_equal(file_read(&lines, out, 1 << 20), OK);
+        char *folder = scratch_new();
+        Tokenizer *again = there_and_back(folder, t, tokenizer_vocab_size(t) + 7);
+        Str same_texts = {0}, same_lines = {0};
+        str_append_n(&same_texts, texts.data, texts.len);
+        str_append_n(&same_lines, lines.data, lines.len);
         assert_int_equal(check_vectors(t, texts.data, lines.data), 47);
+        assert_int_equal(check_vectors(again, same_texts.data, same_lines.data), 47);
+        str_free(&same_texts);
+        str_free(&same_lines);
+        tokenizer_close(again);
         tokenizer_close(t);
+        scratch_free(folder);
         str_free(&texts);
         str_free(&lines);
         mem_free(path);
@@ -266,11 +358,52 @@ static void test_tokenizer_open__gguf_of_real_models(void **state) {
     }
 }
 
+/* Tokenizers of folders, through a GGUF file, give the ids that they give as they are. */
+static void test_tokenizer_write_gguf__real_folders(void **state) {
+    (void)state;
+    static const char *const FOLDERS[] = {"llama2-spm/tokenizer.json", "llama2-spm/tokenizer.model",
+                                          "phi-2", "gpt2/vocab.json", "mistral/tokenizer.model.v1"};
+    if (!file_exists(HONE_SHARED_DIR "/tokenizers")) {
+        print_message("skipped: %s is not there\n", HONE_SHARED_DIR "/tokenizers");
+        skip();
+    }
+    Str texts = {0};
+    const char *const inputs = HONE_SHARED_DIR "/tokenizers/gpt2/ggml-vocab-gpt-2.gguf.inp";
+    assert_int_equal(file_read(&texts, inputs, 1 << 20), OK);
+    for (int n = 1; n < 40; n++) str_printf(&texts, "\nx%*s%*s", n, "y", 40 - n, "z");
+    for (size_t i = 0; i < sizeof FOLDERS / sizeof *FOLDERS; i++) {
+        char *path = str_format(HONE_SHARED_DIR "/tokenizers/%s", FOLDERS[i]);
+        char *folder = scratch_new();
+        Tokenizer *t = NULL;
+        if (tokenizer_open(&t, path) != OK) fail_msg("%s", status_message());
+        Tokenizer *again = there_and_back(folder, t, tokenizer_vocab_size(t));
+        for (size_t at = 0; at < texts.len;) {
+            size_t n = strcspn(texts.data + at, "\n") + 1;
+            if (at + n > texts.len) n = texts.len - at;
+            char *line = mem_strndup(texts.data + at, n);
+            TokenIds ids = {0};
+            assert_int_equal(tokenizer_encode(t, &ids, line, n, TOKENIZER_ADD_SPECIAL), OK);
+            expect_ids(again, line, TOKENIZER_ADD_SPECIAL, ids.id, ids.n);
+            token_ids_free(&ids);
+            mem_free(line);
+            at += n;
+        }
+        tokenizer_close(again);
+        tokenizer_close(t);
+        mem_free(path);
+        scratch_free(folder);
+    }
+    str_free(&texts);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_tokenizer_open__gguf),
         cmocka_unit_test(test_tokenizer_open__gguf_refuses),
         cmocka_unit_test(test_tokenizer_open__gguf_of_real_models),
+        cmocka_unit_test(test_tokenizer_write_gguf__comes_back),
+        cmocka_unit_test(test_tokenizer_write_gguf__refuses),
+        cmocka_unit_test(test_tokenizer_write_gguf__real_folders),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
