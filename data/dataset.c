@@ -156,7 +156,7 @@ static void pack_units(Dataset *d, const DatasetOptions *o, const int64_t *order
               o->packing_batch_size > 0 ? o->packing_batch_size : PACK_MAP_BATCH);
     d->counts.truncated = plan.n_cut;
 
-    store_begin(&packed, true);
+    store_begin(&packed, true, o->cache_dir);
     StoreSeq *pieces = mem_alloc((size_t)plan.n_pieces * sizeof *pieces);
     int32_t *joined = mem_alloc((size_t)o->max_length * 2 * sizeof *joined);
     for (int64_t b = 0; b < plan.n_bins; b++) {
@@ -263,7 +263,7 @@ static void make_digest(Dataset *d) {
     update(&h, s->seq_start, s->n_seqs + 1, sizeof *s->seq_start);
     update(&h, s->unit_seq, s->n_units + 1, sizeof *s->unit_seq);
     update(&h, s->margin, s->n_units, sizeof *s->margin);
-    update(&h, s->texts.data, (int64_t)s->texts.len, 1);
+    update(&h, s->texts, s->n_text, 1);
     update(&h, d->item_unit, d->n_items, sizeof *d->item_unit);
     sha256_final(&h, digest);
     sha256_to_hex(d->digest, digest);
@@ -306,7 +306,7 @@ static Status build(Dataset *d, const DatasetOptions *o, int64_t *unit_end) {
 static void dataset_begin(Dataset *d, const DatasetOptions *o) {
     d->kind = o->kind;
     d->max_length = o->max_length;
-    store_begin(&d->store, o->kind == DATASET_SFT);
+    store_begin(&d->store, o->kind == DATASET_SFT, o->cache_dir);
 }
 
 static Status build_from_files(Dataset *d, const DatasetOptions *o) {
@@ -416,8 +416,8 @@ DatasetExample dataset_get(const Dataset *d, int64_t index) {
     x.n_seqs = s->unit_seq[u + 1] - s->unit_seq[u];
     x.n_ids = start[x.n_seqs] - start[0];
     if (d->kind == DATASET_PROMPT) {
-        x.prompt = s->texts.data + s->prompt_at[u];
-        x.row = s->texts.data + s->row_at[u];
+        x.prompt = s->texts + s->prompt_at[u];
+        x.row = s->texts + s->row_at[u];
     }
     return x;
 }

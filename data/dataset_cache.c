@@ -127,7 +127,7 @@ static int list_arrays(Array out[MOST_ARRAYS], Dataset *d) {
         {"row_at", DTYPE_I64, (void **)&s->row_at, texts ? s->n_units : 0},
         {"ids", DTYPE_I32, (void **)&s->ids, s->n_tokens},
         {"labels", DTYPE_I32, (void **)&s->labels, labels ? s->n_tokens : 0},
-        {"texts", DTYPE_U8, (void **)&s->texts.data, texts ? (int64_t)s->texts.len : 0},
+        {"texts", DTYPE_U8, (void **)&s->texts, texts ? s->n_text : 0},
     };
     int n = 0;
     for (int i = 0; i < MOST_ARRAYS; i++)
@@ -146,7 +146,7 @@ static Json *sizes_json(const Dataset *d) {
     json_set(j, "n_seqs", json_new_int(d->store.n_seqs));
     json_set(j, "n_units", json_new_int(d->store.n_units));
     json_set(j, "n_items", json_new_int(d->n_items));
-    json_set(j, "n_text", json_new_int((int64_t)d->store.texts.len));
+    json_set(j, "n_text", json_new_int(d->store.n_text));
     json_set(j, "kind", json_new_int(d->kind));
     json_set(j, "max_length", json_new_int(d->max_length));
     json_set(j, "has_margin", json_new_bool(d->has_margin));
@@ -169,20 +169,20 @@ static void dump_facts(Str *out, const Dataset *d) {
 }
 
 static Status take_sizes(Dataset *d, const Json *j, const char *where) {
-    int64_t n_text, kind;
+    int64_t kind;
     TRY(json_want_int(&d->store.n_tokens, j, "n_tokens", where));
     TRY(json_want_int(&d->store.n_seqs, j, "n_seqs", where));
     TRY(json_want_int(&d->store.n_units, j, "n_units", where));
     TRY(json_want_int(&d->n_items, j, "n_items", where));
-    TRY(json_want_int(&n_text, j, "n_text", where));
+    TRY(json_want_int(&d->store.n_text, j, "n_text", where));
     TRY(json_want_int(&kind, j, "kind", where));
     TRY(json_want_int(&d->max_length, j, "max_length", where));
     const Json *margin = json_get(j, "has_margin");
     d->has_margin = json_is(margin, JSON_KIND_BOOL) && json_bool(margin);
     d->kind = (DatasetKind)kind;
-    d->store.texts.len = (size_t)n_text;
     bool sound = d->store.n_tokens >= 0 && d->store.n_seqs > 0 && d->store.n_units > 0 &&
-                 d->n_items > 0 && n_text >= 0 && kind >= DATASET_SFT && kind <= DATASET_PROMPT;
+                 d->n_items > 0 && d->store.n_text >= 0 && kind >= DATASET_SFT &&
+                 kind <= DATASET_PROMPT;
     return sound ? OK : status_fail(ERR_DATA, "%s: sizes that cannot be", where);
 }
 
@@ -270,11 +270,11 @@ static bool tokens_are_sound(const DatasetStore *s, int32_t vocab) {
 /* Whatever is in the file, reading items stays inside of its arrays. */
 static bool is_sound(const Dataset *d, int32_t vocab) {
     const DatasetStore *s = &d->store;
-    int64_t n_text = (int64_t)s->texts.len;
+    int64_t n_text = s->n_text;
     bool texts = d->kind == DATASET_PROMPT;
     for (int64_t u = 0; u < s->n_units; u++)
         if (s->origin[u].file < 0 || s->origin[u].file >= d->n_files) return false;
-    if (texts && (n_text == 0 || s->texts.data[n_text - 1] != '\0' ||
+    if (texts && (n_text == 0 || s->texts[n_text - 1] != '\0' ||
                   !all_below((int64_t *)s->prompt_at, s->n_units, n_text) ||
                   !all_below((int64_t *)s->row_at, s->n_units, n_text)))
         return false;

@@ -7,6 +7,7 @@
  * tokenizer, chat template and promptsource template, and all options. So another file, template or
  * option is another entry, and nothing is ever out of date; what does not verify is made again. A
  * cached data set stays in its file: opening it costs a digest, and no memory but the page cache's.
+ * While it is read for the first time its arrays lie in unnamed files of the same folder (spill.h).
  */
 #ifndef HONE_DATA_DATASET_CACHE_H
 #define HONE_DATA_DATASET_CACHE_H

@@ -2,7 +2,6 @@
 
 #include "core/check.h"
 #include "core/io/safetensors.h"
-#include "core/mem.h"
 #include "core/rows.h"
 
 #include <string.h>
@@ -13,36 +12,38 @@ static int64_t grown(int64_t cap, int64_t need) {
     return cap;
 }
 
+#define GROW(s, field, n) \
+    ((s)->field = spill_grow((s)->spill, (s)->field, (size_t)(n) * sizeof *(s)->field))
+
 static void reserve_tokens(DatasetStore *s, int64_t more) {
     if (s->n_tokens + more <= s->cap_tokens) return;
     s->cap_tokens = grown(s->cap_tokens, s->n_tokens + more);
-    s->ids = mem_realloc(s->ids, (size_t)s->cap_tokens, sizeof *s->ids);
-    if (s->labels) s->labels = mem_realloc(s->labels, (size_t)s->cap_tokens, sizeof *s->labels);
+    GROW(s, ids, s->cap_tokens);
+    if (s->labels) GROW(s, labels, s->cap_tokens);
 }
 
 static void reserve_seqs(DatasetStore *s, int64_t more) {
     if (s->n_seqs + more <= s->cap_seqs) return;
     s->cap_seqs = grown(s->cap_seqs, s->n_seqs + more);
-    s->seq_start = mem_realloc(s->seq_start, (size_t)s->cap_seqs + 1, sizeof *s->seq_start);
+    GROW(s, seq_start, s->cap_seqs + 1);
 }
 
 static void reserve_unit(DatasetStore *s) {
     if (s->n_units < s->cap_units) return;
     s->cap_units = grown(s->cap_units, s->n_units + 1);
-    size_t cap = (size_t)s->cap_units;
-    s->unit_seq = mem_realloc(s->unit_seq, cap + 1, sizeof *s->unit_seq);
-    s->origin = mem_realloc(s->origin, cap, sizeof *s->origin);
-    s->margin = mem_realloc(s->margin, cap, sizeof *s->margin);
-    s->n_targets = mem_realloc(s->n_targets, cap, sizeof *s->n_targets);
-    s->prompt_at = mem_realloc(s->prompt_at, cap, sizeof *s->prompt_at);
-    s->row_at = mem_realloc(s->row_at, cap, sizeof *s->row_at);
+    GROW(s, unit_seq, s->cap_units + 1);
+    GROW(s, origin, s->cap_units);
+    GROW(s, margin, s->cap_units);
+    GROW(s, n_targets, s->cap_units);
+    GROW(s, prompt_at, s->cap_units);
+    GROW(s, row_at, s->cap_units);
 }
 
-void store_begin(DatasetStore *s, bool with_labels) {
-    *s = (DatasetStore){0};
+void store_begin(DatasetStore *s, bool with_labels, const char *spill_folder) {
+    *s = (DatasetStore){.spill = spill_open(spill_folder)};
     s->cap_tokens = 1024;
-    s->ids = mem_alloc((size_t)s->cap_tokens * sizeof *s->ids);
-    if (with_labels) s->labels = mem_alloc((size_t)s->cap_tokens * sizeof *s->labels);
+    GROW(s, ids, s->cap_tokens);
+    if (with_labels) GROW(s, labels, s->cap_tokens);
     reserve_seqs(s, 1);
     reserve_unit(s);
     s->seq_start[0] = 0;
@@ -55,23 +56,22 @@ void store_free(DatasetStore *s) {
         *s = (DatasetStore){0};
         return;
     }
-    mem_free(s->ids);
-    mem_free(s->labels);
-    mem_free(s->seq_start);
-    mem_free(s->unit_seq);
-    mem_free(s->origin);
-    mem_free(s->margin);
-    mem_free(s->n_targets);
-    mem_free(s->prompt_at);
-    mem_free(s->row_at);
-    str_free(&s->texts);
+    void *const arrays[] = {s->ids,    s->labels,    s->seq_start, s->unit_seq, s->origin,
+                            s->margin, s->n_targets, s->prompt_at, s->row_at,   s->texts};
+    for (size_t i = 0; i < sizeof arrays / sizeof *arrays; i++) spill_free(s->spill, arrays[i]);
+    spill_close(s->spill);
     *s = (DatasetStore){0};
 }
 
 /* A text with its NUL; returns where it begins. */
 static size_t add_text(DatasetStore *s, const char *text) {
-    size_t at = s->texts.len;
-    if (text) str_append_n(&s->texts, text, strlen(text) + 1);
+    size_t at = (size_t)s->n_text, n = text ? strlen(text) + 1 : 0;
+    if (s->n_text + (int64_t)n > s->cap_text) {
+        s->cap_text = grown(s->cap_text, s->n_text + (int64_t)n);
+        GROW(s, texts, s->cap_text);
+    }
+    if (n > 0) memcpy(s->texts + at, text, n);
+    s->n_text += (int64_t)n;
     return at;
 }
 

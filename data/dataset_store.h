@@ -11,6 +11,7 @@
 #include "core/sha256.h"
 #include "core/str.h"
 #include "data/dataset.h"
+#include "data/spill.h"
 
 typedef struct UnitOrigin {
     int64_t file; /* index into Dataset.files */
@@ -30,7 +31,9 @@ typedef struct DatasetStore {
     size_t *prompt_at, *row_at; /* offsets into texts; PROMPT only */
     int64_t *n_targets;         /* rows with a loss, once shifted */
     int64_t n_units, cap_units;
-    Str texts;
+    char *texts; /* [n_text] */
+    int64_t n_text, cap_text;
+    Spill *spill;               /* where the arrays lie; NULL: in memory */
     struct Safetensors *mapped; /* the file that all arrays lie in; NULL: in memory of their own */
 } DatasetStore;
 
@@ -58,7 +61,8 @@ typedef struct StoreSeq {
     int64_t n;
 } StoreSeq;
 
-void store_begin(DatasetStore *s, bool with_labels);
+/* `spill_folder`: where arrays lie while they grow; NULL: in memory. */
+void store_begin(DatasetStore *s, bool with_labels, const char *spill_folder);
 void store_free(DatasetStore *s);
 /* prompt and row: NUL-terminated or NULL. */
 void store_add(DatasetStore *s, const StoreSeq *seqs, int64_t n_seqs, UnitOrigin origin,
