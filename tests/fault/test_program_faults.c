@@ -175,6 +175,20 @@ static void check_saved(const char *cut) {
     mem_free(latest);
 }
 
+/* What a killed process had begun is not left beside what the next one made. */
+static void check_leftovers(const char *folder) {
+    FileList names;
+    assert_int_equal(file_list(&names, folder), OK);
+    for (size_t i = 0; i < names.count; i++) {
+        char *path = file_join(folder, names.names[i]);
+        if (str_starts(names.names[i], ".tmp-") || str_starts(names.names[i], ".old-"))
+            fail_msg("%s is left", path);
+        if (file_is_folder(path)) check_leftovers(path);
+        mem_free(path);
+    }
+    file_list_free(&names);
+}
+
 static void walk_fault(Program *program, const char *folder, Fault fault) {
     char *whole = file_join(folder, "whole"), *cut = file_join(folder, "cut");
     int64_t all = 0;
@@ -189,6 +203,7 @@ static void walk_fault(Program *program, const char *folder, Fault fault) {
         check_saved(cut);
         program_expect(folder, "program", run(program, folder, "cut", fault, 0, NULL), 0);
         assert_same_run(whole, cut);
+        check_leftovers(cut);
         assert_int_equal(file_remove_tree(cut), OK);
     }
     print_message("%s at %lld of %lld calls\n", fault == FAULT_KILL ? "killed" : "no memory",
