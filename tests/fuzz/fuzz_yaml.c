@@ -44,6 +44,11 @@ void fuzz_seeds(void) {
     fuzz_seed_text("a: &x {b: 1}\nc: *x\nd: |\n  block\n  text\ne: >-\n  folded\n  text\n");
     fuzz_seed_text("- 1_000\n- 0x1f\n- .5\n- !!str 5\n- !!int 6\n- - nested\n  - list\n");
     fuzz_seed_file("configs/smoke/1_sft_text.yaml", 4096);
+    for (size_t n = 510; n <= 514; n++) { /* numbers about as long as they may be */
+        char text[3 + 514] = "a: ";
+        memset(text + 3, '1', n);
+        fuzz_seed(text, 3 + n);
+    }
 }
 
 const char *const fuzz_words[] = {
