@@ -32,7 +32,7 @@ static bool is_byte(const Tokenizer *t, int32_t id) {
 
 static int32_t type_of(const Tokenizer *t, int32_t id) {
     if (!tokenizer_token(t, id)) return TYPE_UNUSED;
-    if (id == t->unk && t->bpe.byte_fallback) return TYPE_UNKNOWN;
+    if (id == t->unk && (t->sentencepiece || t->bpe.byte_fallback)) return TYPE_UNKNOWN;
     if (t->special[id]) return TYPE_CONTROL;
     if (t->is_added[id / 8] >> (id % 8) & 1) return TYPE_USER_DEFINED;
     return is_byte(t, id) ? TYPE_BYTE : TYPE_NORMAL;
@@ -252,10 +252,13 @@ static bool is_sentencepiece(const Tokenizer *t) {
         /* Gemma's cuts at blanks, of which none is left. */
         other = other || !(sign || (s->kind == PRETOKENIZE_SPLIT && str_equal(s->literal, " ")));
     }
-    return blanks && !other && t->bpe.byte_fallback;
+    return blanks && !other;
 }
 
 static Status write_llama(GgufMeta *out, const Tokenizer *t, int64_t n_rows) {
+    if (!t->bpe.byte_fallback)
+        log_warn(
+            "the tokenizer has no tokens of bytes; llama.cpp fails at characters without a token");
     gguf_meta_str(out, KEY "model", "llama");
     gguf_meta_str(out, KEY "pre", "default");
     write_tokens(out, t, n_rows);

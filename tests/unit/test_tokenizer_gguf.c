@@ -249,6 +249,7 @@ static void check_written(const Vocab *v, Check check) {
 
 static void test_tokenizer_write_gguf__comes_back(void **state) {
     (void)state;
+    check_written(&sp, check_sp);
     check_written(&bpe, check_bpe);
     static const char *const PRES[] = {"qwen2",  "starcoder", "llama-bpe", "tekken",   "gpt-4o",
                                        "falcon", "bloom",     "mpt",       "stablelm2"};
