@@ -151,7 +151,10 @@ typedef struct ZipPart {
 } ZipPart;
 
 static void put(Str *s, uint64_t x, int bytes) {
-    for (int i = 0; i < bytes; i++) str_append_char(s, i < 8 ? (char)(x >> (8 * i) & 0xff) : '\0');
+    for (int i = 0; i < bytes; i++) {
+        str_append_char(s, (char)(x & 0xff));
+        x >>= 8;
+    }
 }
 
 static void put_local(Str *s, const ZipPart *p) {
