@@ -2,6 +2,9 @@
 #include "core/mem.h"
 #include "kernels/cpu/cpu.h"
 
+#ifdef CPU_X86
+#include <cpuid.h>
+#endif
 #include <stdlib.h>
 #include <string.h>
 
@@ -19,13 +22,20 @@ typedef struct Isa {
 
 enum { MAX_ISAS = 3 };
 
+#ifdef CPU_X86
+/* clang has no word for it in __builtin_cpu_supports. */
+static bool has_f16c(void) {
+    unsigned a, b, c, d;
+    return __get_cpuid(1, &a, &b, &c, &d) && (c & bit_F16C) != 0;
+}
+#endif
+
 /* The best first. Returns how many. */
 static int list_isas(Isa out[MAX_ISAS]) {
     int n = 0;
 #ifdef CPU_X86
     __builtin_cpu_init();
-    bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
-                __builtin_cpu_supports("f16c");
+    bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && has_f16c();
     bool avx512 = avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                   __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
     out[n++] = (Isa){"avx512", &cpu_ops_avx512, avx512};

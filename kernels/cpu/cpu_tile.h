@@ -98,10 +98,10 @@ INLINE void load_columns(int wides, Wide out[WIDES], const void *p, DType dtype,
 INLINE void columns_in_order(Wide sums[WIDES], DType dtype) {
 #if WIDE == VEC
     if (dtype != DTYPE_BF16) return;
-    Vec low = __builtin_shuffle(sums[0], sums[1], (VecI){0, 8, 1, 9, 4, 12, 5, 13});
-    Vec high = __builtin_shuffle(sums[0], sums[1], (VecI){2, 10, 3, 11, 6, 14, 7, 15});
-    sums[0] = __builtin_shuffle(low, high, (VecI){0, 1, 2, 3, 8, 9, 10, 11});
-    sums[1] = __builtin_shuffle(low, high, (VecI){4, 5, 6, 7, 12, 13, 14, 15});
+    Vec low = __builtin_shufflevector(sums[0], sums[1], 0, 8, 1, 9, 4, 12, 5, 13);
+    Vec high = __builtin_shufflevector(sums[0], sums[1], 2, 10, 3, 11, 6, 14, 7, 15);
+    sums[0] = __builtin_shufflevector(low, high, 0, 1, 2, 3, 8, 9, 10, 11);
+    sums[1] = __builtin_shufflevector(low, high, 4, 5, 6, 7, 12, 13, 14, 15);
 #else
     (void)sums, (void)dtype;
 #endif

@@ -201,20 +201,19 @@ INLINE float load_as(const void *p, DType dtype, int64_t i) {
 INLINE void vec_transpose(Vec rows[VEC]) {
     Vec a[VEC], b[VEC];
     for (int i = 0; i < 4; i++) { /* pairs of floats of rows 2i and 2i+1 */
-        a[2 * i] =
-            __builtin_shuffle(rows[2 * i], rows[2 * i + 1], (VecI){0, 8, 1, 9, 4, 12, 5, 13});
+        a[2 * i] = __builtin_shufflevector(rows[2 * i], rows[2 * i + 1], 0, 8, 1, 9, 4, 12, 5, 13);
         a[2 * i + 1] =
-            __builtin_shuffle(rows[2 * i], rows[2 * i + 1], (VecI){2, 10, 3, 11, 6, 14, 7, 15});
+            __builtin_shufflevector(rows[2 * i], rows[2 * i + 1], 2, 10, 3, 11, 6, 14, 7, 15);
     }
     for (int i = 0; i < VEC; i += 4) { /* fours of rows i .. i+3 */
-        b[i] = __builtin_shuffle(a[i], a[i + 2], (VecI){0, 1, 8, 9, 4, 5, 12, 13});
-        b[i + 1] = __builtin_shuffle(a[i], a[i + 2], (VecI){2, 3, 10, 11, 6, 7, 14, 15});
-        b[i + 2] = __builtin_shuffle(a[i + 1], a[i + 3], (VecI){0, 1, 8, 9, 4, 5, 12, 13});
-        b[i + 3] = __builtin_shuffle(a[i + 1], a[i + 3], (VecI){2, 3, 10, 11, 6, 7, 14, 15});
+        b[i] = __builtin_shufflevector(a[i], a[i + 2], 0, 1, 8, 9, 4, 5, 12, 13);
+        b[i + 1] = __builtin_shufflevector(a[i], a[i + 2], 2, 3, 10, 11, 6, 7, 14, 15);
+        b[i + 2] = __builtin_shufflevector(a[i + 1], a[i + 3], 0, 1, 8, 9, 4, 5, 12, 13);
+        b[i + 3] = __builtin_shufflevector(a[i + 1], a[i + 3], 2, 3, 10, 11, 6, 7, 14, 15);
     }
     for (int i = 0; i < 4; i++) {
-        rows[i] = __builtin_shuffle(b[i], b[i + 4], (VecI){0, 1, 2, 3, 8, 9, 10, 11});
-        rows[i + 4] = __builtin_shuffle(b[i], b[i + 4], (VecI){4, 5, 6, 7, 12, 13, 14, 15});
+        rows[i] = __builtin_shufflevector(b[i], b[i + 4], 0, 1, 2, 3, 8, 9, 10, 11);
+        rows[i + 4] = __builtin_shufflevector(b[i], b[i + 4], 4, 5, 6, 7, 12, 13, 14, 15);
     }
 }
 

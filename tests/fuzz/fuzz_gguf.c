@@ -38,6 +38,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     int64_t n;
     const TensorEntry *entries = gguf_entries(g, &n);
     for (int64_t i = 0; i < n; i++) sum += sum_entry(&entries[i]);
+    (void)sum;
     read_config(g);
     gguf_close(g);
     FuzzMuted muted = fuzz_mute();

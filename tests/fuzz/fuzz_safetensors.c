@@ -13,6 +13,7 @@ static unsigned sum_entry(const TensorEntry *e) {
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     Safetensors *s = NULL;
     volatile unsigned sum = 0;
+    (void)sum;
     if (!fuzz_ok(safetensors_open(&s, fuzz_file("model.safetensors", data, size)))) return 0;
     for (int64_t i = 0; i < safetensors_count(s); i++) {
         const TensorEntry *e = safetensors_at(s, i);

@@ -6,6 +6,7 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     TensorFile *f = NULL;
     volatile unsigned sum = 0;
+    (void)sum;
     if (!fuzz_ok(tensor_file_open(&f, fuzz_file("pytorch_model.bin", data, size)))) return 0;
     for (int64_t i = 0; i < tensor_file_count(f); i++) {
         const TensorEntry *e = tensor_file_at(f, i);

@@ -36,8 +36,8 @@ static const char *const bpe_tokens[] = {"a",
                                          "b",
                                          "\xC4\xA0",
                                          "ab",
-                                         "\xC4\xA0"
-                                         "ab",
+                                         ("\xC4\xA0"
+                                          "ab"),
                                          "1",
                                          "11",
                                          "<|end|>",
