@@ -194,7 +194,8 @@ static Status alloc_weights(Base *b) {
     return OK;
 }
 
-/* The skeleton with memory for its weights, which are not set yet. Takes `config`. */
+/* The skeleton without memory for its weights: a file is compared with it first, so that a
+ * description alone takes none. Takes `config`. */
 static Status base_create(Base **out, Dev *dev, Json *config, const char *where, DType dtype,
                           bool trainable, bool trunk_only) {
     Base *b = mem_zalloc(1, sizeof *b);
@@ -208,7 +209,7 @@ static Status base_create(Base **out, Dev *dev, Json *config, const char *where,
     TRY(wire(b));
     import_name_weights(b);
     fill_info(b);
-    return alloc_weights(b);
+    return OK;
 }
 
 void base_close(Base *b) {
@@ -309,6 +310,7 @@ static Status open_random(Base **out, Dev *dev, const BaseOptions *opt) {
     Json *config = NULL;
     TRY(json_read_file(&config, opt->config));
     TRY(base_create(out, dev, config, opt->config, opt->dtype, opt->trainable, opt->trunk_only));
+    TRY(alloc_weights(*out));
     for (int i = 0; i < (*out)->n_refs; i++) TRY(init_weight(*out, &(*out)->refs[i], opt->seed));
     return OK;
 }
@@ -331,6 +333,8 @@ static Status open_folder(Base **out, Dev *dev, const BaseOptions *opt) {
     config = NULL; /* the base's now */
     TRY_GOTO(st, st, out);
     (*out)->folder = mem_strdup(opt->path);
+    TRY_GOTO(import_check(*out, file), st, out);
+    TRY_GOTO(alloc_weights(*out), st, out);
     TRY_GOTO(import_weights(*out, file), st, out);
 out:
     json_free(config);
@@ -348,6 +352,8 @@ static Status open_gguf(Base **out, Dev *dev, const BaseOptions *opt) {
     TRY_GOTO(base_create(out, dev, config, opt->path, opt->dtype, opt->trainable, opt->trunk_only),
              st, out);
     (*out)->folder = mem_strdup(opt->path);
+    TRY_GOTO(gguf_check(*out, g), st, out);
+    TRY_GOTO(alloc_weights(*out), st, out);
     st = gguf_import(*out, g);
 out:
     gguf_close(g);
@@ -379,6 +385,7 @@ Status base_clone(Base **out, const Base *from, bool trainable) {
     Base *b = NULL;
     Status st = base_create(&b, from->dev, json_clone(from->config), "config.json", from->dtype,
                             trainable, !from->with_head);
+    if (st == OK) st = alloc_weights(b);
     if (st == OK) {
         if (from->folder) b->folder = mem_strdup(from->folder);
         for (int i = 0; i < b->n_refs; i++)

@@ -40,7 +40,7 @@ static bool is_query_or_key(const char *name) {
     return strstr(name, ".attn_q.") || strstr(name, ".attn_k.");
 }
 
-static Status import_one(Base *b, const WeightRef *r, const TensorEntry *e) {
+static Status check_one(const WeightRef *r, const TensorEntry *e) {
     if (e->rank != r->rank || e->shape[0] != r->rows || (r->rank == 2 && e->shape[1] != r->cols))
         return status_fail(ERR_DATA,
                            "%s: tensor `%s` has another shape than its metadata make it, "
@@ -51,6 +51,10 @@ static Status import_one(Base *b, const WeightRef *r, const TensorEntry *e) {
                            "%s: tensor `%s` is stored as %s, which is not read; F32, F16, BF16, "
                            "Q8_0, Q4_0, Q4_K, Q5_K and Q6_K are",
                            e->file, e->name, e->dtype_name);
+    return OK;
+}
+
+static Status import_one(Base *b, const WeightRef *r, const TensorEntry *e) {
     void *made;
     const void *values = tensor_entry_values(e, &made);
     Status st;
@@ -76,13 +80,13 @@ static bool has_place(char *const *names, int n, const char *name) {
     return is_ignored(name);
 }
 
-static Status import_named(Base *b, const Gguf *g, char *const *names) {
+static Status check_named(const Base *b, const Gguf *g, char *const *names) {
     int64_t n;
     const TensorEntry *entries = gguf_entries(g, &n);
     for (int i = 0; i < b->n_refs; i++) {
         const TensorEntry *e = tensor_entries_find(entries, n, names[i]);
         if (!e) return status_fail(ERR_DATA, "%s: tensor `%s` is missing", gguf_path(g), names[i]);
-        TRY(import_one(b, &b->refs[i], e));
+        TRY(check_one(&b->refs[i], e));
     }
     for (int64_t i = 0; i < n; i++)
         if (!has_place(names, b->n_refs, entries[i].name))
@@ -91,10 +95,25 @@ static Status import_named(Base *b, const Gguf *g, char *const *names) {
     return OK;
 }
 
-Status gguf_import(Base *b, const Gguf *g) {
-    char **names = import_gguf_names(b);
-    Status st = import_named(b, g, names);
+static void free_names(const Base *b, char **names) {
     for (int i = 0; i < b->n_refs; i++) mem_free(names[i]);
     mem_free(names);
+}
+
+Status gguf_check(const Base *b, const Gguf *g) {
+    char **names = import_gguf_names(b);
+    Status st = check_named(b, g, names);
+    free_names(b, names);
+    return st;
+}
+
+Status gguf_import(Base *b, const Gguf *g) {
+    int64_t n;
+    const TensorEntry *entries = gguf_entries(g, &n);
+    char **names = import_gguf_names(b);
+    Status st = OK;
+    for (int i = 0; i < b->n_refs && st == OK; i++)
+        st = import_one(b, &b->refs[i], tensor_entries_find(entries, n, names[i]));
+    free_names(b, names);
     return st;
 }

@@ -18,7 +18,10 @@
  * is none of ours (named), a key that is missing or of another type. */
 Status gguf_config(Json **out, const Gguf *g);
 
-/* Every weight of a base that was made by that config. ERR_DATA as import_weights. */
+/* Does the file hold the weights of a base that was made by that config? ERR_DATA as import_check.
+ */
+Status gguf_check(const Base *b, const Gguf *g);
+/* Every weight of the base, from a file that gguf_check has seen. */
 Status gguf_import(Base *b, const Gguf *g);
 
 /* llama.cpp's word for a family, NULL where it has none (OPT). */

@@ -382,7 +382,7 @@ static Status wrong_shape(const TensorEntry *e, int64_t rows, int64_t cols, int 
     return st;
 }
 
-static Status import_one(Base *b, const WeightRef *r, const TensorEntry *e) {
+static Status check_one(const WeightRef *r, const TensorEntry *e) {
     int64_t rows = r->transposed ? r->cols : r->rows, cols = r->transposed ? r->rows : r->cols;
     bool fits = e->rank == r->rank && e->shape[0] == rows && (r->rank == 1 || e->shape[1] == cols);
     if (!fits) return wrong_shape(e, rows, cols, r->rank);
@@ -391,11 +391,7 @@ static Status import_one(Base *b, const WeightRef *r, const TensorEntry *e) {
                            "%s: tensor `%s` is stored as %s; float32, bfloat16 or float16 "
                            "is needed",
                            e->file, e->name, e->dtype_name);
-    void *made;
-    const void *values = tensor_entry_values(e, &made);
-    Status st = base_write_weight(b, r, e->dtype, values);
-    mem_free(made);
-    return st;
+    return OK;
 }
 
 static bool has_place(const Base *b, const TensorFile *file, const TensorEntry *e) {
@@ -404,7 +400,7 @@ static bool has_place(const Base *b, const TensorFile *file, const TensorEntry *
     return is_ignored(e->name);
 }
 
-Status import_weights(Base *b, const TensorFile *file) {
+Status import_check(const Base *b, const TensorFile *file) {
     const char *where = tensor_file_count(file) ? tensor_file_at(file, 0)->file : b->folder;
     int64_t used = 0;
     for (int i = 0; i < b->n_refs; i++) {
@@ -415,7 +411,7 @@ Status import_weights(Base *b, const TensorFile *file) {
                                "layers",
                                where, b->refs[i].name, b->arch.spec->architecture,
                                (long long)b->arch.n_layers);
-        TRY(import_one(b, &b->refs[i], e));
+        TRY(check_one(&b->refs[i], e));
         used++;
     }
     if (used == tensor_file_count(file)) return OK;
@@ -425,4 +421,15 @@ Status import_weights(Base *b, const TensorFile *file) {
                                tensor_file_at(file, i)->file, tensor_file_at(file, i)->name,
                                b->arch.spec->architecture);
     return OK;
+}
+
+Status import_weights(Base *b, const TensorFile *file) {
+    Status st = OK;
+    for (int i = 0; i < b->n_refs && st == OK; i++) {
+        const TensorEntry *e = find_weight(b, file, b->refs[i].name);
+        void *made;
+        st = base_write_weight(b, &b->refs[i], e->dtype, tensor_entry_values(e, &made));
+        mem_free(made);
+    }
+    return st;
 }

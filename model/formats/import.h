@@ -13,9 +13,11 @@ void import_name_weights(Base *b);
  * each and the list. */
 char **import_gguf_names(const Base *b);
 
-/* Every weight of the base from the file(s). ERR_DATA: a tensor is missing, has another shape or no
- * float type, or the file holds one that this architecture has no place for; each is named. Names
- * may lack the trunk's prefix (the first GPT-2 files). */
+/* Do the file(s) hold the weights of a base whose own have no memory yet? ERR_DATA: a tensor is
+ * missing, has another shape or no float type, or the file holds one that this architecture has no
+ * place for; each is named. Names may lack the trunk's prefix (the first GPT-2 files). */
+Status import_check(const Base *b, const TensorFile *file);
+/* Every weight of the base, from file(s) that import_check has seen. */
 Status import_weights(Base *b, const TensorFile *file);
 
 /* Does the file hold a language-model head of its own? */

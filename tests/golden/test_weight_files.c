@@ -77,6 +77,32 @@ static void test_adapter_load__torch_file(void **state) {
     dev_close(dev);
 }
 
+/* A description of a model that fits no machine is compared with the file before it takes memory.
+ */
+static void test_base_open__sizes_are_checked_before_memory_is_taken(void **state) {
+    (void)state;
+    char *folder = scratch_new();
+    Json *config = NULL;
+    Str text = {0}, weights = {0};
+    assert_int_equal(json_read_file(&config, DATA "llama/config.json"), OK);
+    json_set(config, "vocab_size", json_new_int(2000000000));
+    json_set(config, "intermediate_size", json_new_int(2000000000));
+    json_dump(&text, config, 2);
+    json_free(config);
+    mem_free(scratch_text(folder, "config.json", str_text(&text)));
+    assert_int_equal(file_read(&weights, DATA "llama/model.safetensors", 1 << 20), OK);
+    mem_free(scratch_file(folder, "model.safetensors", weights.data, weights.len));
+    Dev *dev = NULL;
+    Base *b = NULL;
+    assert_int_equal(dev_open(&dev, "ref", 1), OK);
+    assert_int_equal(base_open(&b, dev, &(BaseOptions){.path = folder}), ERR_DATA);
+    assert_non_null(strstr(status_message(), "config.json makes it [2000000000,"));
+    dev_close(dev);
+    str_free(&text);
+    str_free(&weights);
+    scratch_free(folder);
+}
+
 /* ---- GGUF ---- */
 
 enum { N_TOKENS = 30 };
@@ -297,6 +323,7 @@ int main(void) {
         cmocka_unit_test(test_model_export_gguf__merges_the_adapter),
         cmocka_unit_test(test_base_open__torch_files_are_the_same_model),
         cmocka_unit_test(test_adapter_load__torch_file),
+        cmocka_unit_test(test_base_open__sizes_are_checked_before_memory_is_taken),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
