@@ -27,6 +27,10 @@ void op_logp_fwd(Dev *dev, Tensor logp, Tensor entropy, Tensor lse, Tensor argma
 void op_logp_bwd(Dev *dev, Tensor logits, Tensor lse, Tensor entropy, Tensor targets, Tensor dlogp,
                  Tensor dentropy, LogpArgs args);
 
+/* Kullback-Leibler divergence of two rows of logits over one vocabulary, z as above:
+ *   kl[R] = sum p (log p - log q), p of `logits`, q of `other`, both [R,V] real. kl is real. */
+void op_kl(Dev *dev, Tensor kl, Tensor logits, Tensor other, LogpArgs args);
+
 /* Sampling. Per row r:
  *   z = logits * (1/temperature[r]), as op_logp_fwd has it; temperature 0 is greedy (first maximum)
  *   top_k[r] > 0 keeps the k largest (ties: lower id first); then

@@ -532,6 +532,16 @@ void op_logp_bwd(Dev *dev, Tensor logits, Tensor lse, Tensor entropy, Tensor tar
     DISPATCH(dev, logp_bwd, dev, logits, lse, entropy, targets, dlogp, dentropy, args);
 }
 
+void op_kl(Dev *dev, Tensor kl, Tensor logits, Tensor other, LogpArgs args) {
+    check_logits(dev, logits);
+    check_logits(dev, other);
+    check_logp_args(args);
+    CHECK(tensor_same_shape(logits, other), "kl: the two logits have different shapes");
+    CHECK(args.smoothing <= 0, "kl: smoothing %g", args.smoothing);
+    need_1d("kl: kl", kl, dev_real(dev), logits.shape[0]);
+    DISPATCH(dev, kl, dev, kl, logits, other, args);
+}
+
 void op_sample(Dev *dev, Tensor token, Tensor logp, Tensor logits, SampleArgs args) {
     check_logits(dev, logits);
     int64_t rows = logits.shape[0];

@@ -48,6 +48,7 @@
     X(attn_decode, (Dev *, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, AttnArgs))      \
     X(logp_fwd, (Dev *, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, LogpArgs))                 \
     X(logp_bwd, (Dev *, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, LogpArgs))                 \
+    X(kl, (Dev *, Tensor, Tensor, Tensor, LogpArgs))                                               \
     X(sample, (Dev *, Tensor, Tensor, Tensor, SampleArgs))                                         \
     X(sum_squares, (Dev *, Tensor, Tensor))                                                        \
     X(adamw, (Dev *, Tensor, Tensor, Tensor, Tensor, AdamwArgs))

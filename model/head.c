@@ -77,6 +77,20 @@ static void logp_fwd(const HeadWalk *w, ChunkTensors *t, int64_t n) {
     if (w->want_argmax) dev_download(f->dev, w->stage->argmax, argmax);
 }
 
+static void kl_fwd(const HeadWalk *w, ChunkTensors *t, int64_t n) {
+    const Flow *f = w->flow;
+    const Base *b = w->against->base;
+    Flow plain = *f; /* what is packed belongs to the walk's own role */
+    plain.packed = NULL;
+    Tensor h = arena_2d(f->arena, dev_real(f->dev), n, w->h_against.shape[1]);
+    Tensor logits = arena_2d(f->arena, dev_real(f->dev), n, b->info.vocab);
+    Tensor kl = arena_1d(f->arena, dev_real(f->dev), n);
+    op_gather_rows(f->dev, h, w->h_against, t->index);
+    head_logits(&plain, b, logits, h);
+    op_kl(f->dev, kl, t->logits, logits, t->args);
+    download(w, w->stage->kl, kl);
+}
+
 static void logp_bwd(const HeadWalk *w, ChunkTensors *t, int64_t n) {
     const Flow *f = w->flow;
     const Base *b = w->role->base;
@@ -114,6 +128,7 @@ static void ask_loss(const HeadWalk *w, int64_t n, bool has_target) {
                         .logp = s->logp,
                         .entropy = has_target && w->want_entropy ? s->entropy : NULL,
                         .value = w->want_value ? s->value : NULL,
+                        .kl = has_target && w->against ? s->kl : NULL,
                         .argmax = has_target && w->want_argmax ? s->argmax : NULL,
                         .dlogp = s->dlogp,
                         .dentropy = s->dentropy,
@@ -128,6 +143,7 @@ static void walk_chunk(const HeadWalk *w, int64_t n, bool has_target) {
     gather(w, &t, n);
     if (w->want_value) value_fwd(w, &t, n);
     if (has_target) logp_fwd(w, &t, n);
+    if (has_target && w->against) kl_fwd(w, &t, n);
     ask_loss(w, n, has_target);
     if (w->backward) {
         if (!tensor_is_none(w->dh)) {

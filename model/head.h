@@ -29,6 +29,7 @@ typedef struct HeadStage {
     int32_t row[HEAD_CHUNK_MAX], target[HEAD_CHUNK_MAX], argmax[HEAD_CHUNK_MAX];
     double logp[HEAD_CHUNK_MAX], entropy[HEAD_CHUNK_MAX], value[HEAD_CHUNK_MAX];
     double dlogp[HEAD_CHUNK_MAX], dentropy[HEAD_CHUNK_MAX], dvalue[HEAD_CHUNK_MAX];
+    double kl[HEAD_CHUNK_MAX];
     double real[HEAD_CHUNK_MAX]; /* what crosses to or from the device */
 } HeadStage;
 
@@ -44,6 +45,9 @@ typedef struct HeadWalk {
     Tensor h;      /* [N,C] the trunk's output */
     Tensor dh;     /* [N,C] +=, or none when nothing below trains */
     const TokenLoss *loss;
+    /* KL of this role's distribution to another's, on rows with a target; NULL: not asked. */
+    const Role *against;
+    Tensor h_against; /* [N,C] of its trunk */
 } HeadWalk;
 
 void head_walk(const HeadWalk *w);

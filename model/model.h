@@ -191,6 +191,7 @@ typedef struct TokenChunk {
     bool has_target;
     const int32_t *row;                   /* [n] */
     const double *logp, *entropy, *value; /* [n] */
+    const double *kl;                     /* [n] of pass_kl, else NULL */
     const int32_t *argmax;                /* [n] */
     double *dlogp, *dentropy, *dvalue;    /* [n] out */
 } TokenChunk;
@@ -214,6 +215,12 @@ void pass_close(Pass *p);
 /* Without gradients. Same bits as the forward of the training passes. */
 void pass_score(Pass *p, const Role *role, const Rows *rows, const PassOptions *opt,
                 const PassOut *out);
+/* kl[N]: of each row with a target the KL of the whole distributions, sum p (log p - log q), p of
+ * `role` and q of `ref`, at the temperature; else 0. Both must have one vocabulary. Needs a pass of
+ * pass_measure_kl. */
+void pass_kl(Pass *p, const Role *role, const Role *ref, const Rows *rows, const PassOptions *opt,
+             double *kl);
+size_t pass_measure_kl(const Role *role, const Role *ref, const PassLimits *limits);
 /* Forward, token loss, backward: gradients accumulate. */
 void pass_train(Pass *p, const Role *role, const Rows *rows, const PassOptions *opt,
                 const TokenLoss *loss);

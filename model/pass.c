@@ -15,6 +15,7 @@ struct Pass {
     Dev *dev;
     void *memory;
     Arena arena;
+    size_t floor; /* what pass_kl keeps below the forward at hand */
     HeadStage head;
     int64_t row_seq[ROWS_STAGE];
     double drawn[STACK_NOISE_SIZE], noise[STACK_NOISE_SIZE];
@@ -90,7 +91,7 @@ static void flow_begin(Pass *p, Flow *f, const Role *role, const Rows *rows, con
         for (int64_t i = 0; i < rows->n_rows; i++)
             CHECK(rows->positions[i] < info->position_limit, "position %d of %lld",
                   rows->positions[i], (long long)info->position_limit);
-    arena_release(&p->arena, 0);
+    arena_release(&p->arena, p->floor);
     *f = (Flow){.dev = p->dev,
                 .arena = &p->arena,
                 .adapter = role->adapter,
@@ -186,6 +187,32 @@ void pass_score(Pass *p, const Role *role, const Rows *rows, const PassOptions *
     walk_out(p, &f, role, rows, opt, h, out);
 }
 
+static void copy_kl(void *ctx, const TokenChunk *c) {
+    double *kl = ctx;
+    for (int64_t i = 0; i < c->n; i++) kl[c->row[i]] = c->kl[i];
+}
+
+void pass_kl(Pass *p, const Role *role, const Role *ref, const Rows *rows, const PassOptions *opt,
+             double *kl) {
+    Flow f;
+    StackSaved saved;
+    CHECK(role->base->info.vocab == ref->base->info.vocab, "vocabularies of %lld and %lld",
+          (long long)role->base->info.vocab, (long long)ref->base->info.vocab);
+    for (int64_t i = 0; i < rows->n_rows; i++) kl[i] = 0.0;
+    flow_begin(p, &f, ref, rows, opt, false);
+    Tensor h_ref = trunk_fwd(p, &f, ref, rows, opt, &saved);
+    p->floor = arena_mark(&p->arena);
+    flow_begin(p, &f, role, rows, opt, false);
+    Tensor h = trunk_fwd(p, &f, role, rows, opt, &saved);
+    p->floor = 0;
+    TokenLoss loss = {.fn = copy_kl, .ctx = kl};
+    HeadWalk w = walk_of(p, &f, role, rows, opt, h, &loss);
+    w.want_logp = true;
+    w.against = ref;
+    w.h_against = h_ref;
+    head_walk(&w);
+}
+
 /* ---- training
  * ------------------------------------------------------------------------------------ */
 
@@ -274,7 +301,12 @@ static void measure_one(Pass *p, const Role *role, const Rows *rows, const PassL
     pass_backward(p, &grad);
 }
 
-size_t pass_measure(const Role *role, const PassLimits *limits) {
+/* What `run` needs for one sequence of max_rows, and the lists of more. */
+typedef void MeasureRun(Pass *p, Rows *rows, const PassLimits *limits, const Role *role,
+                        const Role *ref, double *numbers);
+
+static size_t measure(const Role *role, const Role *ref, const PassLimits *limits,
+                      MeasureRun *run) {
     CHECK(limits->max_rows > 0 && limits->max_seqs > 0, "a pass of nothing");
     Dev *dev = role->base->dev;
     Pass *p = pass_new(dev);
@@ -283,15 +315,35 @@ size_t pass_measure(const Role *role, const PassLimits *limits) {
     Rows rows = longest_rows(limits->max_rows, &memory);
     double *numbers = mem_zalloc((size_t)rows.n_rows, sizeof *numbers);
     dev_set_measure(dev, true);
-    if (weight_exists(&role->base->head)) measure_one(p, role, &rows, limits, numbers);
-    rows.targets = NULL;
-    measure_one(p, role, &rows, limits, numbers);
+    run(p, &rows, limits, role, ref, numbers);
     dev_set_measure(dev, false);
-    /* More sequences take longer lists of them, and nothing else. */
+    /* More sequences take longer lists of them, and nothing else: once for each forward. */
     size_t lists = (size_t)limits->max_seqs * (sizeof(int32_t) + sizeof(int64_t)) + 2 * ARENA_ALIGN;
-    size_t bytes = p->arena.peak + lists;
+    size_t bytes = p->arena.peak + (ref ? 2 : 1) * lists;
     mem_free(numbers);
     mem_free(memory);
     pass_close(p);
     return bytes;
+}
+
+static void run_all(Pass *p, Rows *rows, const PassLimits *limits, const Role *role,
+                    const Role *ref, double *numbers) {
+    (void)ref;
+    if (weight_exists(&role->base->head)) measure_one(p, role, rows, limits, numbers);
+    rows->targets = NULL;
+    measure_one(p, role, rows, limits, numbers);
+}
+
+static void run_kl(Pass *p, Rows *rows, const PassLimits *limits, const Role *role, const Role *ref,
+                   double *numbers) {
+    (void)limits;
+    pass_kl(p, role, ref, rows, &(PassOptions){0}, numbers);
+}
+
+size_t pass_measure(const Role *role, const PassLimits *limits) {
+    return measure(role, NULL, limits, run_all);
+}
+
+size_t pass_measure_kl(const Role *role, const Role *ref, const PassLimits *limits) {
+    return measure(role, ref, limits, run_kl);
 }

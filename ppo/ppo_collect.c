@@ -97,6 +97,12 @@ static void score_chunk(PpoTrainer *t, int64_t first, int64_t n) {
     }
     pass_score(t->pass, &t->roles->ref_role, &b->rows, &t->pass_options, &logp);
     keep_slots(tr->ref_logp, b, t->logp);
+    if (t->kl_form == KL_FORM_FULL) {
+        pass_kl(t->pass, &t->roles->policy_role, &t->roles->ref_role, &b->rows, &t->pass_options,
+                t->logp);
+        for (int64_t i = 0; i < b->rows.n_rows; i++)
+            if (b->slot[i] >= 0) tr->kl[b->slot[i]] = t->logp[i];
+    }
     pass_score(t->pass, &t->roles->value_role, &untargeted, &t->pass_options, &value);
     keep_slots(tr->value, b, t->value);
 }

@@ -50,6 +50,8 @@ static KlForm kl_form(const PpoConfig *c) {
         return KL_FORM_ABS;
     case KL_PENALTY_MSE:
         return KL_FORM_MSE;
+    case KL_PENALTY_FULL:
+        return KL_FORM_FULL;
     default:
         return c->kl_estimator == KL_K3 ? KL_FORM_K3 : KL_FORM_K1;
     }
@@ -155,6 +157,8 @@ static Status open_compute(PpoProgram *p, int64_t longest) {
     size_t bytes = larger(pass_measure(&p->roles.policy_role, &training),
                           pass_measure(&p->roles.value_role, &training));
     bytes = larger(bytes, pass_measure(&p->roles.ref_role, &scoring));
+    if (t->kl_form == KL_FORM_FULL)
+        bytes = larger(bytes, pass_measure_kl(&p->roles.policy_role, &p->roles.ref_role, &scoring));
     for (int i = 0; i < PPO_MAX_REWARDS; i++) {
         const RewardModelRole *w = &p->roles.reward[i];
         if (!w->head) continue;

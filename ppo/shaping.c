@@ -16,6 +16,8 @@ double kl_estimate(KlForm kind, double logp, double ref_logp) {
         return fabs(r);
     case KL_FORM_MSE:
         return 0.5 * r * r;
+    case KL_FORM_FULL: /* not from one sample */
+        break;
     }
     FAIL("KL estimator %d", (int)kind);
 }
@@ -49,7 +51,10 @@ void shape_scores(Trajectory *t, const double *raw, const bool *ended, ScoreMome
 void shape_rewards(Trajectory *t, KlForm kind, double kl_coef, bool whiten_rewards) {
     for (int64_t row = 0; row < t->n_rows; row++) {
         for (int64_t i = t->start[row]; i < t->start[row + 1]; i++) {
-            t->kl[i] = t->has_token[i] ? kl_estimate(kind, t->logp[i], t->ref_logp[i]) : 0.0;
+            if (!t->has_token[i])
+                t->kl[i] = 0.0;
+            else if (kind != KL_FORM_FULL)
+                t->kl[i] = kl_estimate(kind, t->logp[i], t->ref_logp[i]);
             t->reward[i] = -kl_coef * t->kl[i];
         }
         if (t->start[row + 1] > t->start[row]) t->reward[t->start[row + 1] - 1] += t->score[row];

@@ -8,10 +8,11 @@
  * Schulman's names
  * ("Approximating KL divergence", 2020); kl, abs and mse are the classic trainer's kl_penalty. */
 typedef enum KlForm {
-    KL_FORM_K1,  /* -r, unbiased; the classic "kl" */
-    KL_FORM_K3,  /* exp(r) - 1 - r, never negative */
-    KL_FORM_ABS, /* |r| */
-    KL_FORM_MSE, /* r^2/2 */
+    KL_FORM_K1,   /* -r, unbiased; the classic "kl" */
+    KL_FORM_K3,   /* exp(r) - 1 - r, never negative */
+    KL_FORM_ABS,  /* |r| */
+    KL_FORM_MSE,  /* r^2/2 */
+    KL_FORM_FULL, /* no estimate: sum p (log p - log q) over the vocabulary (pass_kl) */
 } KlForm;
 
 double kl_estimate(KlForm kind, double logp, double ref_logp);
@@ -34,8 +35,9 @@ typedef struct ScoreShaping {
 void shape_scores(Trajectory *t, const double *raw, const bool *ended, ScoreMoments *m,
                   const ScoreShaping *s);
 
-/* Fills kl and reward: reward = -kl_coef kl, plus the row's score on its last slot. Slots without a
- * token have kl 0. whiten_rewards: over all slots, the mean kept (TRL). */
+/* Fills kl (KL_FORM_FULL: it is there already) and reward: reward = -kl_coef kl, plus the row's
+ * score on its last slot. Slots without a token have kl 0. whiten_rewards: over all slots, the mean
+ * kept (TRL). */
 void shape_rewards(Trajectory *t, KlForm kind, double kl_coef, bool whiten_rewards);
 
 /* What TRL logs of a rollout, before the update. Means over rows of sums over tokens. */

@@ -117,6 +117,38 @@ void CPU_NAME(logp_fwd)(Dev *dev, Tensor logp, Tensor entropy, Tensor lse, Tenso
     }
 }
 
+/* sum p (log p - log q) over ids first .. end-1. */
+static float kl_block(const float *x, const float *y, int64_t first, int64_t end, float lse_p,
+                      float lse_q, const Temper *t) {
+    Vec sum = vec_zero();
+    for (int64_t v = first; v < end; v += VEC) {
+        Vec log_p = tempered(vec_load_n(x + v, end - v), t) - vec_all(lse_p);
+        Vec log_q = tempered(vec_load_n(y + v, end - v), t) - vec_all(lse_q);
+        Vec term = vec_exp(log_p) * (log_p - log_q);
+        sum += vec_select(lanes_below(v, end), term, vec_zero());
+    }
+    return vec_sum(sum);
+}
+
+void CPU_NAME(kl)(Dev *dev, Tensor kl, Tensor logits, Tensor other, LogpArgs args) {
+    int64_t rows = logits.shape[0], vocab = logits.shape[1];
+    const Temper t = temper_of(args);
+    int threads = cpu_threads(dev, rows * vocab);
+#pragma omp parallel for schedule(static) num_threads(threads) if (threads > 1)
+    for (int64_t r = 0; r < rows; r++) {
+        const float *x = (const float *)logits.data + r * vocab;
+        const float *y = (const float *)other.data + r * vocab;
+        float lse_p = CPU_NAME(row_sums)(x, vocab, &t, NULL).lse;
+        float lse_q = CPU_NAME(row_sums)(y, vocab, &t, NULL).lse;
+        double sum = 0;
+        for (int64_t first = 0; first < vocab; first += LOGP_BLOCK) {
+            int64_t end = vocab - first < LOGP_BLOCK ? vocab : first + LOGP_BLOCK;
+            sum += (double)kl_block(x, y, first, end, lse_p, lse_q, &t);
+        }
+        ((float *)kl.data)[r] = (float)sum;
+    }
+}
+
 /* What the backward of one row needs. */
 typedef struct RowGrad {
     int64_t target;

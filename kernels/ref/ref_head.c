@@ -93,6 +93,22 @@ void REF(logp_bwd)(Dev *dev, Tensor logits, Tensor lse, Tensor entropy, Tensor t
     }
 }
 
+void REF(kl)(Dev *dev, Tensor kl, Tensor logits, Tensor other, LogpArgs args) {
+    (void)dev;
+    int64_t vocab = logits.shape[1];
+    for (int64_t r = 0; r < logits.shape[0]; r++) {
+        const real *x = row(logits, r), *y = row(other, r);
+        RowSums p = row_sums(x, vocab, &args), q = row_sums(y, vocab, &args);
+        real lse_p = log_sum_exp(&p), lse_q = log_sum_exp(&q);
+        double sum = 0;
+        for (int64_t v = 0; v < vocab; v++) {
+            real log_p = tempered(x[v], &args) - lse_p, log_q = tempered(y[v], &args) - lse_q;
+            sum += (double)(exp(log_p) * (log_p - log_q));
+        }
+        reals(kl)[r] = (real)sum;
+    }
+}
+
 /* A token and its weight exp(z - max). */
 typedef struct Choice {
     real weight;

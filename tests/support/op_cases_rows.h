@@ -175,6 +175,20 @@ static inline OpCase logp_case(const char *label, int64_t n, int64_t vocab, bool
                     .args.logp = args};
 }
 
+/* kl logits other */
+static inline void kl_case_fwd(Dev *dev, const OpCase *c, const Tensor *t) {
+    op_kl(dev, t[0], t[1], t[2], c->args.logp);
+}
+
+static inline OpCase kl_case(const char *label, int64_t n, int64_t vocab, LogpArgs args) {
+    return (OpCase){.fwd_ops = "kl",
+                    .label = label,
+                    .arg = {rows(out1("kl", n)), rows(scaled(in2("logits", n, vocab), 3)),
+                            rows(scaled(in2("other", n, vocab), 3))},
+                    .fwd = kl_case_fwd,
+                    .args.logp = args};
+}
+
 /* token logp logits temperature top_p top_k u */
 enum {
     SAMPLE_TOKEN,
@@ -225,6 +239,10 @@ static inline void add_logit_cases(OpCases *all) {
                                 (LogpArgs){.inv_temperature = 0.8, .smoothing = 0.1}));
     op_cases_add(all, logp_case("logp, smoothed and capped", 5, 13, false, false,
                                 (LogpArgs){.inv_temperature = 1, .soft_cap = 4, .smoothing = 0.5}));
+    op_cases_add(all, kl_case("kl", 67, 101, plain));
+    op_cases_add(all, kl_case("kl, one token", 2, 1, plain));
+    op_cases_add(all, kl_case("kl, temperature and soft cap", 9, 1541,
+                              (LogpArgs){.inv_temperature = 1 / 0.7, .soft_cap = 4}));
     op_cases_add(all, sample_case("sample", 101, true));
     op_cases_add(all, sample_case("sample, three blocks", 2 * SAMPLE_BLOCK + 77, false));
 }

@@ -270,7 +270,6 @@ static bool asks_url(const Config *c) {
 BROKEN(is_4bit, c->quantization.load_in_4bit)
 BROKEN(is_8bit, c->quantization.load_in_8bit)
 BROKEN(has_int8_head, c->quantization.lm_head != NULL)
-BROKEN(is_full_kl, c->ppo.kl_penalty == KL_PENALTY_FULL)
 
 /* Keys that are understood, and refused by name until the code is there: when it is, its line goes.
  */
@@ -279,7 +278,6 @@ static const Rule NOT_BUILT[] = {
     {0, "quantization.load_in_8bit", is_8bit, "is not built yet: quantized bases; leave it out"},
     {0, "quantization.lm_head", has_int8_head, "is not built yet: quantized heads; leave it out"},
     {0, "peft.modules_to_save", saves_modules, "is not built yet for other modules than score"},
-    {ON_PPO, "ppo.kl_penalty", is_full_kl, "full is not built yet; use kl, abs or mse"},
     {ON_PPO, "ppo.reward", asks_url, "url is not built yet; use a command that asks it"},
 };
 

@@ -103,7 +103,8 @@ const Key PPO_KEYS[] = {
     PPO("kl_estimator", KEY_CHOICE, kl_estimator, "k1", "k1|k3",
         "k1 is log p - log q, k3 the one that is never negative."),
     PPO("kl_penalty", KEY_CHOICE, kl_penalty, "null", "null|kl|abs|mse|full",
-        "The classic trainer's estimators; null leaves it to kl_estimator."),
+        "The classic trainer's estimators; full is the KL of the whole distributions, not of the "
+        "sampled token. null leaves it to kl_estimator."),
     PPO("adap_kl_ctrl", KEY_BOOL, adap_kl_ctrl, "false", NULL,
         "Let the KL weight follow `target` (on in the classic trainer)."),
     PPO("init_kl_coef", KEY_REAL, init_kl_coef, "0.2", "[0, inf)",
