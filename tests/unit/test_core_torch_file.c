@@ -148,6 +148,7 @@ typedef struct ZipPart {
     unsigned flags, method;
     uint32_t stored_bytes, bytes; /* 0: as many as there are */
     bool again;                   /* at the place of the part before */
+    unsigned extra_bytes;         /* that the part of 64 bits claims; 0: as many as there are */
 } ZipPart;
 
 static void put(Str *s, uint64_t x, int bytes) {
@@ -184,7 +185,7 @@ static void put_central(Str *s, const ZipPart *p, uint64_t at, bool is_64) {
     str_append(s, p->name);
     if (!is_64) return;
     put(s, 1, 2);
-    put(s, 24, 2);
+    put(s, p->extra_bytes ? p->extra_bytes : 24, 2);
     put(s, n, 8);
     put(s, stored, 8);
     put(s, at, 8);
@@ -260,9 +261,15 @@ static void test_zip_open__rules(void **state) {
             is_64, "overlaps another entry");
         expect_zip((ZipPart[]){{.name = "a", .data = "x", .stored_bytes = 7}}, 1, is_64,
                    "has two sizes");
-        expect_zip((ZipPart[]){{.name = "name", .data = "x", .bytes = 3}}, 1, is_64, "lie outside");
+        expect_zip((ZipPart[]){{.name = "name", .data = "x", .bytes = 2}}, 1, is_64, "lie outside");
         expect_zip((ZipPart[]){{.name = "", .data = "x"}}, 1, is_64, "no proper name");
     }
+}
+
+static void test_zip_open__extra_part_behind_its_end(void **state) {
+    (void)state;
+    expect_zip((ZipPart[]){{.name = "a", .data = "x", .extra_bytes = 25}}, 1, true,
+               "has a damaged ZIP64 part");
 }
 
 /* Every byte of the directory changed in turn: refused, or what comes out lies within the file. */
@@ -485,6 +492,7 @@ int main(void) {
         cmocka_unit_test(test_torch_file_open__storages),
         cmocka_unit_test(test_tensor_file_open__shards),
         cmocka_unit_test(test_zip_open__rules),
+        cmocka_unit_test(test_zip_open__extra_part_behind_its_end),
         cmocka_unit_test(test_zip_open__changed_directories),
         cmocka_unit_test(test_pickle_read__refuses_hostile_programs),
         cmocka_unit_test(test_pickle_read__bombs_stay_small),
