@@ -190,6 +190,13 @@ def gemm_table(lines):
     return text
 
 
+def commit_of_tree():
+    """The commit, and whether something besides earlier results differs from it."""
+    git = lambda *words: subprocess.run(["git", "-C", HERE.parent.parent, *words], capture_output=True, text=True)
+    dirty = git("diff", "--quiet", "HEAD", "--", ".", ":!experiments/bench/results").returncode
+    return git("rev-parse", "--short", "HEAD").stdout.strip() + ("-dirty" if dirty else "")
+
+
 def options_said():
     """The options without folders of this machine."""
     words, said = sys.argv[1:], []
@@ -217,8 +224,7 @@ def main():
     program = a.build.resolve() / "bin"
     env = {**os.environ, "OMP_NUM_THREADS": a.threads}
     cpu = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())[1]
-    commit = subprocess.run(["git", "-C", HERE, "describe", "--always", "--dirty"], capture_output=True,
-                            text=True).stdout.strip()
+    commit = commit_of_tree()
     rate, read, isa, gemm = gemm_floor(program, env)
     lines = []
     with tempfile.TemporaryDirectory() as place:

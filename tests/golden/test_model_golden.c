@@ -47,6 +47,8 @@ static const Golden goldens[] = {
     FAMILY("llama_linear"),
     FAMILY("llama_yarn"),
     FAMILY("llama_dynamic"),
+    FAMILY("mistral"),
+    FAMILY("qwen2"),
     FAMILY("qwen3"),
     FAMILY("gemma"),
     FAMILY("gemma2"),

@@ -20,8 +20,8 @@ import transformers
 from peft import LoraConfig, PeftModel, get_peft_model
 from safetensors.torch import save_file
 from torch.overrides import TorchFunctionMode
-from transformers import (BloomConfig, FalconConfig, Gemma2Config, GemmaConfig, GPTNeoXConfig, LlamaConfig, MptConfig,
-                          OPTConfig, Phi3Config, PhiConfig, Qwen3Config, StableLmConfig)
+from transformers import (BloomConfig, FalconConfig, Gemma2Config, GemmaConfig, GPTNeoXConfig, LlamaConfig, MistralConfig,
+                          MptConfig, OPTConfig, Phi3Config, PhiConfig, Qwen2Config, Qwen3Config, StableLmConfig)
 
 from transformers.models.bloom import modeling_bloom
 
@@ -44,6 +44,8 @@ FAMILIES = {
         rope_type="yarn", rope_theta=500.0, factor=4.0, original_max_position_embeddings=16, beta_fast=4.0)),
     "llama_dynamic": lambda: LlamaConfig(**GATED, **TOKENS, rope_parameters=dict(
         rope_type="dynamic", rope_theta=500.0, factor=2.0)),
+    "mistral": lambda: MistralConfig(**GATED, **TOKENS, head_dim=10, sliding_window=5),
+    "qwen2": lambda: Qwen2Config(**GATED, **TOKENS),
     "qwen3": lambda: Qwen3Config(**GATED, **TOKENS, head_dim=10),
     "gemma": lambda: GemmaConfig(**GATED, **TOKENS, head_dim=10),
     "gemma2": lambda: Gemma2Config(**GATED, **TOKENS, head_dim=10, sliding_window=5, query_pre_attn_scalar=7,
