@@ -12,6 +12,7 @@
 #include <string.h>
 
 #define SEPARATOR "|||"
+#define SHORTEN " | string | truncate(2048) "
 #define MOST_PARTS 64 /* answer choices, or parts of a template */
 
 struct Promptsource {
@@ -57,6 +58,23 @@ static Status pick(const YamlNode **out, const YamlNode *templates, const char *
     return st;
 }
 
+/* Each value that the template prints is shortened. Template.apply rewrites the source like this,
+ * so that the filters go with the last operand of an expression there as here. (Before "-}}" it
+ * gives no template that can be read.) */
+static char *shortening(const char *jinja) {
+    Str out = {0};
+    for (const char *at = jinja; *at; at++) {
+        bool trims = str_starts(at, "-}}");
+        if (!trims && !str_starts(at, "}}")) {
+            str_append_char(&out, *at);
+            continue;
+        }
+        str_append(&out, trims ? SHORTEN "-}}" : SHORTEN "}}");
+        at += trims ? 2 : 1;
+    }
+    return str_take(&out);
+}
+
 static Status open_template(Promptsource *p, const YamlNode *t, const char *path) {
     p->text = text_of(t, "jinja");
     p->choices_text = text_of(t, "answer_choices");
@@ -64,9 +82,11 @@ static Status open_template(Promptsource *p, const YamlNode *t, const char *path
         return status_fail(ERR_DATA, "%s:%d:%d: the template has no `jinja`", path, t->line,
                            t->column);
     char *where = str_format("%s (%s)", path, text_of(t, "name") ? text_of(t, "name") : "template");
-    Status st = jinja_open_prompt(&p->jinja, p->text, strlen(p->text), where);
+    char *source = shortening(p->text);
+    Status st = jinja_open_prompt(&p->jinja, source, strlen(source), where);
     if (st == OK && p->choices_text)
         st = jinja_open_prompt(&p->choices, p->choices_text, strlen(p->choices_text), where);
+    mem_free(source);
     mem_free(where);
     return st;
 }

@@ -1,9 +1,10 @@
 /* promptsource: templates of BigScience's promptsource (`templates.yaml`) applied to rows, as its
- * Template.apply does without truncation: answer_choices is rendered and cut at "|||", then the
- * template, whose parts are prompt and completion, each stripped. "|||" that comes out of the data
- * cuts nothing. A prompt that a completion follows ends with a newline, as the applied rows of P3
- * do that Self-Instruct trained on. A row for which the template writes nothing, or an empty part,
- * is left out, as T0 does. */
+ * Template.apply does: answer_choices is rendered and cut at "|||", then the template, whose parts
+ * are prompt and completion, each stripped. What a "{{ }}" of the template prints ends before the
+ * word that goes beyond 2,048 characters, with "..." (up to five more are let through). "|||" that
+ * comes out of the data cuts nothing. A prompt that a completion follows ends with a newline, as
+ * the applied rows of P3 do that Self-Instruct trained on. A row for which the template writes
+ * nothing, or an empty part, is left out, as T0 does. */
 #ifndef HONE_DATA_FORMATS_PROMPTSOURCE_H
 #define HONE_DATA_FORMATS_PROMPTSOURCE_H
 

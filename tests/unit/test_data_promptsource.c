@@ -56,7 +56,11 @@ static const char yaml[] =
     "  d-4: !Template\n"
     "    id: d-4\n"
     "    jinja: '{{ text }} ||| a ||| b'\n"
-    "    name: three parts\n";
+    "    name: three parts\n"
+    "  e-5: !Template\n"
+    "    id: e-5\n"
+    "    jinja: '{{ text }} ||| {{ \"\" if label else text -}} .{{ label }}{{ none }}'\n"
+    "    name: long ones\n";
 
 static void open_case(DataCase *c, DatasetKind kind, char **path, const char *name) {
     case_open(c, kind);
@@ -128,6 +132,39 @@ static void test_data_promptsource__left_out_and_drawn(void **state) {
     str_free(&rows);
     mem_free(path);
     case_close(&c);
+}
+
+/* Text of n characters, a blank after every seven; as promptsource prints it. */
+static void long_text(Str *text, Str *printed, size_t n) {
+    for (size_t i = 0; i < n; i++) str_append(text, i % 8 == 7 ? " " : "\xC3\xA9");
+    str_append_n(printed, str_text(text), n > 2053 ? 255 * 15 - 1 : text->len);
+    if (n > 2053) str_append(printed, "...");
+}
+
+static void test_data_promptsource__long_values_are_cut(void **state) {
+    (void)state;
+    static const size_t lengths[] = {2046, 2052, 2053, 2054, 3000};
+    for (size_t i = 0; i < sizeof lengths / sizeof *lengths; i++) {
+        DataCase c;
+        char *path;
+        Str text = {0}, printed = {0}, row = {0};
+        long_text(&text, &printed, lengths[i]);
+        open_case(&c, DATASET_SFT, &path, "long ones");
+        c.options.max_length = 0;
+        str_printf(&row, "{\"text\": \"%s\", \"label\": 0}\n", str_text(&text));
+        case_text(&c, "rows.jsonl", str_text(&row));
+        char *got = item_text(&c, 0);
+        char *want =
+            str_format("%s\n%s.0None<|endoftext|>", str_text(&printed), str_text(&printed));
+        assert_string_equal(got, want);
+        mem_free(got);
+        mem_free(want);
+        mem_free(path);
+        str_free(&text);
+        str_free(&printed);
+        str_free(&row);
+        case_close(&c);
+    }
 }
 
 static void test_data_promptsource__a_prompt_alone(void **state) {
@@ -406,6 +443,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_data_promptsource__prompt_and_completion),
         cmocka_unit_test(test_data_promptsource__left_out_and_drawn),
+        cmocka_unit_test(test_data_promptsource__long_values_are_cut),
         cmocka_unit_test(test_data_promptsource__a_prompt_alone),
         cmocka_unit_test(test_data_promptsource__refusals),
         cmocka_unit_test(test_data_promptsource__gives_the_rows_of_p3),

@@ -27,7 +27,8 @@ static const Key DATASET_KEYS[] = {
           "Fills the completion from columns.", .flags = KEY_NULLABLE),
     FIELD(
         "promptsource", KEY_TEXT, promptsource, "null", NULL,
-        "A templates.yaml of promptsource: its template makes prompt and completion from columns.",
+        "A templates.yaml of promptsource: its template makes prompt and completion from columns, "
+        "each value cut at 2,048 characters as there.",
         .flags = KEY_NULLABLE),
     FIELD("promptsource_name", KEY_TEXT, promptsource_name, "null", NULL,
           "Which of its templates, by name or id; null is the only one.", .flags = KEY_NULLABLE),
