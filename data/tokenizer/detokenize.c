@@ -55,7 +55,7 @@ static Status read_strip(Detokenizer *out, const Json *section, bool fused, cons
     detokenizer_add(out, (DetokenizeStep){.kind = DETOKENIZE_STRIP,
                                           .from = mem_strdup(content),
                                           .count = start,
-                                          .whole = fused});
+                                          .where = fused ? STRIP_FIRST : STRIP_TOKEN});
     return OK;
 }
 
@@ -84,6 +84,26 @@ static Status read_wordpiece(Detokenizer *out, const Json *section, const char *
     return OK;
 }
 
+static Status read_ctc(Detokenizer *out, const Json *section, bool fused, const char *where) {
+    const char *pad = "<pad>", *delimiter = "|";
+    bool cleanup = true;
+    TRY(json_opt_str(&pad, section, "pad_token", where));
+    TRY(json_opt_str(&delimiter, section, "word_delimiter_token", where));
+    TRY(json_opt_bool(&cleanup, section, "cleanup", where));
+    if (pad[0] == '\0' || delimiter[0] == '\0')
+        return status_fail(ERR_DATA,
+                           "%s: `pad_token` or `word_delimiter_token` of the decoder CTC is empty",
+                           where);
+    if (out->n > 0 || fused)
+        return status_fail(ERR_DATA, "%s: the decoder CTC behind another one is not supported",
+                           where);
+    detokenizer_add(out, (DetokenizeStep){.kind = DETOKENIZE_CTC,
+                                          .from = mem_strdup(pad),
+                                          .to = mem_strdup(delimiter),
+                                          .cleanup = cleanup});
+    return OK;
+}
+
 static Status read_step(Detokenizer *out, const Json *section, bool *fused, const char *where) {
     const char *type = NULL;
     TRY(json_want_str(&type, section, "type", where));
@@ -99,6 +119,7 @@ static Status read_step(Detokenizer *out, const Json *section, bool *fused, cons
     if (str_equal(type, "Strip")) return read_strip(out, section, *fused, where);
     if (str_equal(type, "Replace")) return read_replace(out, section, where);
     if (str_equal(type, "WordPiece")) return read_wordpiece(out, section, where);
+    if (str_equal(type, "CTC")) return read_ctc(out, section, *fused, where);
     if (str_equal(type, "Fuse"))
         *fused = true;
     else if (str_equal(type, "ByteLevel"))
@@ -162,11 +183,17 @@ static void strip_front(Str *word, const char *sign, int64_t count) {
     }
 }
 
-static void join_wordpiece(const DetokenizeStep *s, Str *word, bool started) {
+/* Blanks that stand before a sign of English, and its short forms. */
+static void tidy_blanks(Str *word) {
     static const char *const tidy[][2] = {{" .", "."},     {" ?", "?"},           {" !", "!"},
                                           {" ,", ","},     {" ' ", "'"},          {" n't", "n't"},
                                           {" 'm", "'m"},   {" do not", " don't"}, {" 's", "'s"},
                                           {" 've", "'ve"}, {" 're", "'re"}};
+    for (size_t i = 0; i < sizeof tidy / sizeof *tidy; i++)
+        replace_all(word, tidy[i][0], tidy[i][1]);
+}
+
+static void join_wordpiece(const DetokenizeStep *s, Str *word, bool started) {
     size_t n = strlen(s->from);
     if (started) {
         if (word->len >= n && memcmp(word->data, s->from, n) == 0) {
@@ -179,9 +206,26 @@ static void join_wordpiece(const DetokenizeStep *s, Str *word, bool started) {
             *word = spaced;
         }
     }
-    for (size_t i = 0; s->cleanup && i < sizeof tidy / sizeof *tidy; i++) {
-        replace_all(word, tidy[i][0], tidy[i][1]);
+    if (s->cleanup) tidy_blanks(word);
+}
+
+/* Speech gives a token for each moment: only a change of token counts. */
+static bool is_repeated(const Detokenizer *d, TokenStream *s, const char *token, size_t n) {
+    if (d->n == 0 || d->step[0].kind != DETOKENIZE_CTC) return false;
+    bool same = s->last != NULL && s->last_n == n && memcmp(s->last, token, n) == 0;
+    s->last = token;
+    s->last_n = n;
+    return same;
+}
+
+/* False when nothing is left: to the other steps the token was never there. */
+static bool spell_ctc(const DetokenizeStep *s, Str *word) {
+    replace_all(word, s->from, "");
+    if (s->cleanup) {
+        tidy_blanks(word);
+        replace_all(word, s->to, " ");
     }
+    return word->len > 0;
 }
 
 /* "<0xE4>" -> 0xE4; -1 for all else. */
@@ -200,18 +244,38 @@ static int fallback_byte(const Str *word) {
     return value;
 }
 
-/* A run of byte tokens is a text, or else each of its bytes is one U+FFFD. */
-static void flush_run(Str *out, Str *held) {
-    if (str_utf8_valid(str_text(held), held->len, NULL)) {
-        str_append_n(out, str_text(held), held->len);
-    } else {
-        for (size_t i = 0; i < held->len; i++) str_append(out, REPLACEMENT);
+/* A run of byte tokens is a text, or else each of its bytes is one U+FFFD; to SentencePiece each of
+ * those that are in no character. */
+static void flush_run(const Detokenizer *d, Str *out, Str *held) {
+    const char *text = str_text(held);
+    size_t good = 0; /* up to the first bad byte */
+    for (size_t at = 0; at < held->len; at += good) {
+        if (str_utf8_valid(text + at, held->len - at, &good)) good = held->len - at;
+        if (!d->apart && good < held->len) good = 0;
+        str_append_n(out, text + at, good);
+        if (at + good == held->len) break;
+        str_append(out, REPLACEMENT);
+        good++;
     }
     str_clear(held);
 }
 
-/* The steps on one token. True when it is a byte, which went to `held`. */
-static bool apply_steps(const Detokenizer *d, Str *word, Str *out, Str *held, bool started) {
+static bool strips(StripWhere where, const TokenStream *stream) {
+    switch (where) {
+    case STRIP_TOKEN:
+        return true;
+    case STRIP_FIRST:
+        return !stream->started;
+    case STRIP_START:
+        return !stream->begun;
+    }
+    FAIL("no such place: %d", (int)where);
+}
+
+typedef enum Given { GIVEN_TEXT, GIVEN_BYTE, GIVEN_NOTHING } Given;
+
+/* The steps on one token. A byte is held. */
+static Given apply_steps(const Detokenizer *d, TokenStream *stream, Str *word, Str *out) {
     for (size_t i = 0; i < d->n; i++) {
         const DetokenizeStep *s = &d->step[i];
         switch (s->kind) {
@@ -222,49 +286,53 @@ static bool apply_steps(const Detokenizer *d, Str *word, Str *out, Str *held, bo
             replace_all(word, s->from, s->to);
             break;
         case DETOKENIZE_METASPACE:
-            replace_all(word, s->from, s->first && !started ? "" : s->to);
+            replace_all(word, s->from, s->first && !stream->started ? "" : s->to);
             break;
         case DETOKENIZE_WORDPIECE:
-            join_wordpiece(s, word, started);
+            join_wordpiece(s, word, stream->started);
             break;
         case DETOKENIZE_STRIP:
-            if (!s->whole || !started) strip_front(word, s->from, s->count);
+            if (strips(s->where, stream)) strip_front(word, s->from, s->count);
             break;
         case DETOKENIZE_BYTE_FALLBACK: {
             int byte = fallback_byte(word);
             if (byte >= 0) {
-                str_append_char(held, (char)byte);
-                return true;
+                str_append_char(&stream->held, (char)byte);
+                return GIVEN_BYTE;
             }
-            flush_run(out, held);
+            flush_run(d, out, &stream->held);
             break;
         }
+        case DETOKENIZE_CTC:
+            if (!spell_ctc(s, word)) return GIVEN_NOTHING;
+            break;
         }
     }
-    return false;
+    return GIVEN_TEXT;
 }
 
-void detokenizer_push(const Detokenizer *d, Str *out, Str *held, bool *started, const char *token,
-                      size_t n) {
+void detokenizer_push(const Detokenizer *d, TokenStream *s, Str *out, const char *token, size_t n) {
     Str word = {0};
+    if (is_repeated(d, s, token, n)) return;
     str_append_n(&word, token, n);
-    if (d->joined && *started) str_append_char(out, ' ');
-    bool byte = apply_steps(d, &word, out, held, *started);
-    *started = true;
-    if (!byte && d->bytes) {
-        str_append_n(held, str_text(&word), word.len);
-        size_t taken = unicode_append_lossy(out, str_text(held), held->len, false);
-        if (taken > 0) drop_front(held, taken);
-    } else if (!byte) {
+    if (d->joined && s->started) str_append_char(out, ' ');
+    Given given = apply_steps(d, s, &word, out);
+    s->started = s->started || given != GIVEN_NOTHING;
+    s->begun = s->begun || given == GIVEN_BYTE || word.len > 0;
+    if (given == GIVEN_TEXT && d->bytes) {
+        str_append_n(&s->held, str_text(&word), word.len);
+        size_t taken = unicode_append_lossy(out, str_text(&s->held), s->held.len, false);
+        if (taken > 0) drop_front(&s->held, taken);
+    } else if (given == GIVEN_TEXT) {
         str_append_n(out, str_text(&word), word.len);
     }
     str_free(&word);
 }
 
-void detokenizer_finish(const Detokenizer *d, Str *out, Str *held) {
+void detokenizer_finish(const Detokenizer *d, TokenStream *s, Str *out) {
     if (d->bytes)
-        unicode_append_lossy(out, str_text(held), held->len, true);
+        unicode_append_lossy(out, str_text(&s->held), s->held.len, true);
     else
-        flush_run(out, held);
-    str_clear(held);
+        flush_run(d, out, &s->held);
+    str_clear(&s->held);
 }

@@ -2,6 +2,7 @@
 
 #include "core/check.h"
 #include "core/mem.h"
+#include "data/tokenizer/script.h"
 #include "data/tokenizer/unicode.h"
 
 #include <string.h>
@@ -117,6 +118,32 @@ static void match_characters(const PretokenizeStep *s, const char *p, size_t n, 
     push_range(m, at, n, false);
 }
 
+/* Characters of no script belong to what is before them; in front they are in no range. */
+static void match_scripts(const char *p, size_t n, Pieces *m) {
+    size_t at = 0, k;
+    uint8_t last = SCRIPT_NONE;
+    for (size_t i = 0; i < n; i += k) {
+        uint8_t script = script_of(unicode_decode(p + i, n - i, &k));
+        if (script == SCRIPT_NONE || script == last) continue;
+        push_range(m, at, i, last != SCRIPT_NONE);
+        at = i;
+        last = script;
+    }
+    push_range(m, at, n, last != SCRIPT_NONE);
+}
+
+static void match_lengths(int64_t length, const char *p, size_t n, Pieces *m) {
+    size_t at = 0;
+    int64_t count = 0;
+    for (size_t i = 0; i < n; i += unicode_length((unsigned char)p[i])) {
+        if (count++ < length) continue;
+        push_range(m, at, i, true);
+        at = i;
+        count = 1;
+    }
+    push_range(m, at, n, true);
+}
+
 /* What each behaviour makes of the alternating ranges; results in `out`, relative to `base`. */
 static void push_merged(SplitBehavior behavior, bool invert, const Pieces *m, Piece base,
                         Pieces *out) {
@@ -147,6 +174,10 @@ static Status cut_piece(const PretokenizeStep *s, PretokenizeScratch *w, RegexSc
         TRY(match_regex(s->regex, rw, p, piece.n, &w->matches));
     else if (s->literal != NULL)
         match_literal(s->literal, p, piece.n, &w->matches);
+    else if (s->kind == PRETOKENIZE_SCRIPT)
+        match_scripts(p, piece.n, &w->matches);
+    else if (s->kind == PRETOKENIZE_LENGTH)
+        match_lengths(s->length, p, piece.n, &w->matches);
     else
         match_characters(s, p, piece.n, &w->matches);
     push_merged(s->behavior, s->invert, &w->matches, piece, out);

@@ -17,8 +17,10 @@ typedef enum PretokenizeKind {
     PRETOKENIZE_METASPACE,  /* blanks become U+2581 */
     PRETOKENIZE_DIGITS,
     PRETOKENIZE_PUNCTUATION,
-    PRETOKENIZE_SPACE, /* WhitespaceSplit */
-    PRETOKENIZE_CHAR,  /* CharDelimiterSplit */
+    PRETOKENIZE_SPACE,  /* WhitespaceSplit */
+    PRETOKENIZE_CHAR,   /* CharDelimiterSplit */
+    PRETOKENIZE_SCRIPT, /* UnicodeScripts: where another script begins */
+    PRETOKENIZE_LENGTH, /* FixedLength */
 } PretokenizeKind;
 
 /* What becomes of the matches of a pattern. */
@@ -42,6 +44,7 @@ typedef struct PretokenizeStep {
     PrependScheme prepend; /* METASPACE */
     bool split;            /* METASPACE: cut before each blank */
     uint32_t character;    /* CHAR */
+    int64_t length;        /* LENGTH: characters of a piece */
 } PretokenizeStep;
 
 typedef struct Pretokenizer {

@@ -113,6 +113,17 @@ static Status read_simple(Pretokenizer *out, const char *type, const Json *secti
         step = (PretokenizeStep){.kind = PRETOKENIZE_PUNCTUATION, .behavior = SPLIT_ISOLATED};
         TRY(read_behavior(&step.behavior, section, where));
         pretokenizer_add(out, step);
+    } else if (str_equal(type, "UnicodeScripts")) {
+        step.kind = PRETOKENIZE_SCRIPT;
+        step.invert = true;
+        pretokenizer_add(out, step);
+    } else if (str_equal(type, "FixedLength")) {
+        step = (PretokenizeStep){.kind = PRETOKENIZE_LENGTH, .behavior = SPLIT_ISOLATED};
+        step.length = 5;
+        TRY(json_opt_int(&step.length, section, "length", where));
+        if (step.length < 1)
+            return status_fail(ERR_DATA, "%s: `length` of FixedLength must be at least 1", where);
+        pretokenizer_add(out, step);
     } else {
         return status_fail(ERR_DATA, "%s: the pre-tokenizer `%s` is not supported", where, type);
     }

@@ -343,16 +343,20 @@ static void add_steps(Tokenizer *t, const SpModel *m) {
         normalizer_add(&t->normalizer,
                        (NormalizeStep){.kind = NORMALIZE_TRIM, .from = mem_strdup(SPACE)});
     }
+    if (m->dummy_prefix || m->remove_extra) {
+        /* A blank that began the text was put there; where extra ones are removed none can have
+         * been in it, so that the next token loses its own too. */
+        detokenizer_add(&t->detokenizer,
+                        (DetokenizeStep){.kind = DETOKENIZE_STRIP,
+                                         .from = mem_strdup(SPACE),
+                                         .count = 1,
+                                         .where = m->remove_extra ? STRIP_START : STRIP_FIRST});
+    }
     detokenizer_add(&t->detokenizer, (DetokenizeStep){.kind = DETOKENIZE_REPLACE,
                                                       .from = mem_strdup(SPACE),
                                                       .to = mem_strdup(" ")});
     detokenizer_add(&t->detokenizer, (DetokenizeStep){.kind = DETOKENIZE_BYTE_FALLBACK});
-    if (m->dummy_prefix) {
-        detokenizer_add(&t->detokenizer, (DetokenizeStep){.kind = DETOKENIZE_STRIP,
-                                                          .from = mem_strdup(" "),
-                                                          .count = 1,
-                                                          .whole = true});
-    }
+    t->detokenizer.apart = true;
 }
 
 Status sentencepiece_read(Tokenizer *t, const unsigned char *bytes, size_t n, const char *where) {

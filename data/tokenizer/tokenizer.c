@@ -327,14 +327,13 @@ Status token_stream_push(TokenStream *s, Str *text, int32_t id) {
                            t->vocab.size - 1);
     }
     if ((s->flags & TOKENIZER_SKIP_SPECIAL) && t->special[id]) return OK;
-    detokenizer_push(&t->detokenizer, text, &s->held, &s->started, token, n);
+    detokenizer_push(&t->detokenizer, s, text, token, n);
     return OK;
 }
 
 void token_stream_finish(TokenStream *s, Str *text) {
-    detokenizer_finish(&s->tokenizer->detokenizer, text, &s->held);
-    str_free(&s->held);
-    s->started = false;
+    detokenizer_finish(&s->tokenizer->detokenizer, s, text);
+    token_stream_init(s, s->tokenizer, s->flags);
 }
 
 Status tokenizer_decode(const Tokenizer *t, Str *text, const int32_t *ids, size_t n,

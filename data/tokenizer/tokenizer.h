@@ -116,8 +116,11 @@ Status tokenizer_decode(const Tokenizer *t, Str *text, const int32_t *ids, size_
 typedef struct TokenStream {
     const Tokenizer *tokenizer;
     unsigned flags;
-    bool started; /* a token has been seen */
-    Str held;     /* bytes of a character that is not complete */
+    bool started;     /* a token has been seen */
+    bool begun;       /* and one that gave text */
+    const char *last; /* [last_n] the token before, borrowed from the tokenizer; NULL: none */
+    size_t last_n;
+    Str held; /* bytes of a character that is not complete */
 } TokenStream;
 
 void token_stream_init(TokenStream *s, const Tokenizer *t, unsigned flags);

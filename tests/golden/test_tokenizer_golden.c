@@ -170,6 +170,45 @@ static void test_tokenizer__agrees_with_llama_cpp_vectors(void **state) {
     assert_int_equal(wrong, 0);
 }
 
+/* ---- ids in any order ---- */
+
+static int check_decoding(const Json *one) {
+    Tokenizer *t = open_shared(json_str(json_get(one, "path"), NULL));
+    const Json *rows = json_get(one, "rows");
+    int wrong = 0;
+    assert_int_equal(json_len(rows), 60);
+    for (int64_t i = 0; i < json_len(rows); i++) {
+        const Json *list = json_at(json_at(rows, i), 0);
+        const char *want = json_str(json_at(json_at(rows, i), 1), NULL);
+        TokenIds ids = {0};
+        Str text = {0};
+        for (int64_t k = 0; k < json_len(list); k++)
+            token_ids_push(&ids, (int32_t)json_int(json_at(list, k)), false);
+        assert_int_equal(tokenizer_decode(t, &text, ids.id, ids.n, 0), OK);
+        if (!str_equal(str_text(&text), want)) {
+            print_error("%s, row %d: \"%s\", should be \"%s\"\n",
+                        json_str(json_get(one, "path"), NULL), (int)i, str_text(&text), want);
+            wrong++;
+        }
+        token_ids_free(&ids);
+        str_free(&text);
+    }
+    tokenizer_close(t);
+    return wrong;
+}
+
+static void test_tokenizer__decodes_as_sentencepiece(void **state) {
+    (void)state;
+    need_shared();
+    Json *golden = read_json(DATA "sentencepiece-decode.json");
+    const Json *cases = json_get(golden, "cases");
+    int wrong = 0;
+    assert_int_equal(json_len(cases), 8);
+    for (int64_t i = 0; i < json_len(cases); i++) wrong += check_decoding(json_at(cases, i));
+    assert_int_equal(wrong, 0);
+    json_free(golden);
+}
+
 /* ---- round trips ---- */
 
 static void check_round_trip(const char *path, const Json *texts) {
@@ -235,6 +274,7 @@ int main(void) {
         cmocka_unit_test(test_tokenizer__gives_the_ids_of_mistral_v1),
         cmocka_unit_test(test_tokenizer__gives_the_ids_of_mistral_v2),
         cmocka_unit_test(test_tokenizer__agrees_with_llama_cpp_vectors),
+        cmocka_unit_test(test_tokenizer__decodes_as_sentencepiece),
         cmocka_unit_test(test_tokenizer__decodes_what_it_encoded),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,10 +1,8 @@
 #!/usr/bin/env python3
-"""Golden ids for tests/golden/test_tokenizer_golden.c, and a live comparison on thousands of strings.
+"""Golden ids for tests/golden/test_tokenizer_golden.c.
 
     python3 tokenizers_golden.py SHARED            remakes tests/golden/data/tokenizers/ (HONE_GOLDEN: another folder)
     python3 tokenizers_golden.py                   the same without the ids of real vocabularies
-    python3 tokenizers_golden.py SHARED --live HONE [COUNT [SEED [NAME...]]]
-                                                   compares `HONE tokenize` with the libraries, both ways
 
 SHARED is the folder that holds tokenizers/ and models/. Needs tokenizers, for SHARED also sentencepiece and tiktoken. Each file
 has the ids of the nasty strings: `plain` without special tokens (none parsed, none added), `full` with both
@@ -13,9 +11,8 @@ has the ids of the nasty strings: `plain` without special tokens (none parsed, n
 import base64
 import json
 import os
-import subprocess
+import random
 import sys
-import tempfile
 import unicodedata
 
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
@@ -41,8 +38,6 @@ def without_special(spec):
 
 
 class HuggingFace:
-    texts = staticmethod(lambda texts: texts)
-
     def __init__(self, path):
         if os.path.isdir(path):  # vocab.json and merges.txt
             self.tok = Tokenizer(models.BPE.from_file(path + "/vocab.json", path + "/merges.txt"))
@@ -69,29 +64,18 @@ class HuggingFace:
         self.tok.encode_special_tokens = False
         return self.tok.encode(text, add_special_tokens=True).ids
 
-    def decode(self, ids):
-        return self.tok.decode(ids, skip_special_tokens=False)
-
 
 class SentencePiece:
     def __init__(self, path):
         import sentencepiece
 
         self.sp = sentencepiece.SentencePieceProcessor(model_file=path)
-        self.special = [self.sp.id_to_piece(i) for i in range(self.sp.vocab_size()) if self.sp.is_control(i) or self.sp.is_unknown(i)]
-
-    def texts(self, texts):
-        """Those in which a special token is nowhere to be found: the library never finds them."""
-        return [t for t in texts if not any(s in t for s in self.special)]
 
     def plain(self, text):
         return self.sp.encode(text)
 
     def full(self, text):
         return None
-
-    def decode(self, ids):
-        return None if self.sp.unk_id() in ids else self.sp.decode(ids)
 
 
 class Tiktoken:
@@ -102,11 +86,6 @@ class Tiktoken:
         ranks = {base64.b64decode(token): int(rank) for token, rank in lines}
         self.enc = tiktoken.Encoding("x", pat_str=pattern, mergeable_ranks=ranks, special_tokens={})
         self.nfc = nfc
-
-    texts = staticmethod(lambda texts: [t for t in texts if "<|" not in t])
-
-    def decode(self, ids):
-        return self.enc.decode(ids)
 
     def plain(self, text):
         text = unicodedata.normalize("NFC", text) if self.nfc else text
@@ -179,6 +158,25 @@ def remake(shared):
         print(name, sum(len(p) for p in plain), "ids")
 
 
+def remake_decoding(shared):
+    """What SentencePiece makes of ids in any order: blanks in front, several in a row, bytes among them."""
+    rng, cases = random.Random(3), []
+    for name, (path, ref) in references(shared).items():
+        if not isinstance(ref, SentencePiece):
+            continue
+        sp = ref.sp
+        normal = [i for i in range(sp.vocab_size()) if not (sp.is_control(i) or sp.is_unknown(i) or sp.is_unused(i))]
+        blanks = [i for i in normal if set(sp.id_to_piece(i)) == {"\u2581"}]
+        begins = [i for i in normal if sp.id_to_piece(i)[0] == "\u2581"]
+        kinds = [blanks, begins, normal] + [[i for i in normal if sp.is_byte(i)]] * any(sp.is_byte(i) for i in normal)
+        rows = [[rng.choice(rng.choice(kinds[:2] if k < 2 else kinds)) for k in range(rng.randint(1, 7))] for _ in range(60)]
+        cases.append({"path": path, "rows": [[ids, sp.decode(ids)] for ids in rows]})
+    with open(DATA + "/sentencepiece-decode.json", "w") as f:
+        f.write("{\n")
+        one_line_each("cases", cases, f)
+        f.write("\n}\n")
+
+
 def remake_training():
     """What BpeTrainer learns from the nasty strings: ties, repeats, every kind of byte."""
     text = "\n".join(strings(N_GOLDEN))
@@ -215,7 +213,8 @@ PRE_TOKENIZERS = [
     {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": False},
     {"type": "WhitespaceSplit"}, {"type": "Whitespace"}, {"type": "BertPreTokenizer"},
     {"type": "Digits", "individual_digits": True}, {"type": "Digits", "individual_digits": False},
-    {"type": "CharDelimiterSplit", "delimiter": "-"},
+    {"type": "CharDelimiterSplit", "delimiter": "-"}, {"type": "UnicodeScripts"},
+    {"type": "FixedLength", "length": 5}, {"type": "FixedLength", "length": 1},
     {"type": "Metaspace", "replacement": "\u2581", "prepend_scheme": "always", "split": True},
     {"type": "Metaspace", "replacement": "\u2581", "prepend_scheme": "never", "split": True},
     {"type": "Metaspace", "replacement": "\u2581", "prepend_scheme": "first", "split": False},
@@ -240,10 +239,15 @@ DECODERS = [
                                        {"type": "Fuse"}, {"type": "Strip", "content": " ", "start": 1, "stop": 0}]},
      ["\u2581\u2581a", "<0xE4>", "<0xBD>", "<0xA0>", "b", "\u2581d", "<0xE4>", "<0xBD>", "c", "<0xFF>", "<0xzz>", "<0x41>"]),
     ({"type": "Sequence", "decoders": [{"type": "Strip", "content": "_", "start": 2, "stop": 0}, {"type": "Fuse"}]}, ["___a", "_b", "c_"]),
+    ({"type": "CTC", "pad_token": "<pad>", "word_delimiter_token": "|", "cleanup": True},
+     ["<pad>", "<pad>", "h", "h", "<pad>", "e", "l", "l", "<pad>", "l", "o", "|", "w", "|", "'", "s", " .", "<pad>a", "<pad>a"]),
+    ({"type": "CTC", "pad_token": "_", "word_delimiter_token": "|", "cleanup": False}, ["_", "a", "a", "|", "_", "|", " .", "b_"]),
+    ({"type": "Sequence", "decoders": [{"type": "CTC", "pad_token": "_", "word_delimiter_token": "|", "cleanup": True},
+                                       {"type": "WordPiece", "prefix": "##", "cleanup": False}]}, ["_", "_", "a", "_", "##b", "##b", "c"]),
     (None, ["a", "b", "\u2581c"]),
 ]
 STEP_TEXTS = ["", " ", "Hello, w\u00f6rld!  A\u030angstr\u00f6m a-b--a", "abacada aa 12 345 6789\u0660\u00bd", "\ufb01 \uff21 \u1e9b\u0323 \u4f60\u597d a\u4e16b", "x\u0301\u0302 \u0130stanbul \u00c5\u0301",
-              "tab\tnew\nline \u00a0 nb\u200bz\u0000\ufffd", "\u2581a \u2581 b\u2581", "don't I'LL 'tis x=-1;;{}", " lead and trail  ", "\u0915\u094d\u0937\u093f \u0e01\u0e34\u0e49 \U0001F468\u200d\U0001F469", "aaa", "a", "-a-"]
+              "\u30ab\u30ca\u6f22\u5b57 \u30fc\U0001F970z \u0416\u05d0\u0300 \ue000b", "tab\tnew\nline \u00a0 nb\u200bz\u0000\ufffd", "\u2581a \u2581 b\u2581", "don't I'LL 'tis x=-1;;{}", " lead and trail  ", "\u0915\u094d\u0937\u093f \u0e01\u0e34\u0e49 \U0001F468\u200d\U0001F469", "aaa", "a", "-a-"]
 
 
 def section(kind, spec):
@@ -274,49 +278,11 @@ def remake_steps():
         f.write("\n}\n")
 
 
-def ask(hone, path, rows, *flags):
-    """`hone tokenize` over rows of JSON."""
-    with tempfile.NamedTemporaryFile("w", suffix=".jsonl") as f:
-        f.writelines(json.dumps(row) + "\n" for row in rows)
-        f.flush()
-        run = subprocess.run([hone, "tokenize", "--model", path, "--data", f.name, *flags], capture_output=True, text=True)
-    if run.returncode != 0:
-        sys.exit(run.stderr)
-    return [json.loads(line) for line in run.stdout.split("\n") if line]
-
-
-def live(shared, hone, count, seed, names):
-    """`hone tokenize` parses special tokens, so that it is compared with what does so too, or else over texts that have
-    none. Decoding is compared on the library's ids."""
-    texts = strings(count, seed, wild=True)
-    wrong = 0
-    for name, (path, ref) in references(shared).items():
-        if names and name not in names:
-            continue
-        full = ref.full("a") is not None
-        these = ref.texts(texts)
-        want = [ref.full(t) if full else ref.plain(t) for t in these]
-        flags = ["--add-special-tokens"] if full else []
-        path = shared + "/" + path
-        ours = [row["ids"] for row in ask(hone, path, [{"text": t} for t in these], *flags)]
-        bad = [b for b in zip(these, ours, want) if b[1] != b[2]] + [("rows", len(ours), len(these))] * (len(ours) != len(these))
-        back = [(ids, ref.decode(ids)) for ids in want]
-        back = [b for b in back if b[1] is not None]
-        texts_back = [row["text"] for row in ask(hone, path, [{"ids": ids} for ids, _ in back], "--decode")]
-        bad_back = [(ids, a, b) for (ids, b), a in zip(back, texts_back) if a != b]
-        wrong += len(bad) + len(bad_back)
-        print("| %s | %d | %d | %d | %d |" % (name, len(these), len(bad), len(back), len(bad_back)), flush=True)
-        for b in bad[:3] + bad_back[:3]:
-            print("  " + ascii(b)[:600])
-    return 1 if wrong else 0
-
-
 if __name__ == "__main__":
-    if len(sys.argv) > 3 and sys.argv[2] == "--live":
-        sys.exit(live(sys.argv[1], sys.argv[3], *[int(a) for a in (sys.argv[4:6] + ["3000", "11"][len(sys.argv[4:6]):])], sys.argv[6:]))
     os.makedirs(DATA, exist_ok=True)
     remake_texts()
     if len(sys.argv) > 1:
         remake(sys.argv[1])
+        remake_decoding(sys.argv[1])
     remake_training()
     remake_steps()

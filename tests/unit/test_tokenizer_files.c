@@ -83,14 +83,21 @@ static void test_json__refuses_steps_it_does_not_know(void **state) {
     expect_json("{\"normalizer\":{}," GOOD "}", ERR_DATA, "`type`");
     expect_json("{\"normalizer\":{\"type\":\"Replace\",\"pattern\":{},\"content\":\"\"}," GOOD "}",
                 ERR_DATA, "`pattern`");
-    expect_json("{\"pre_tokenizer\":{\"type\":\"UnicodeScripts\"}," GOOD "}", ERR_DATA,
-                "`UnicodeScripts`");
+    expect_json("{\"pre_tokenizer\":{\"type\":\"Magic\"}," GOOD "}", ERR_DATA,
+                "pre-tokenizer `Magic`");
+    expect_json("{\"pre_tokenizer\":{\"type\":\"FixedLength\",\"length\":0}," GOOD "}", ERR_DATA,
+                "at least 1");
     expect_json("{\"pre_tokenizer\":{\"type\":\"Metaspace\",\"prepend_scheme\":\"x\"}," GOOD "}",
                 ERR_DATA, "prepend_scheme");
     expect_json("{\"pre_tokenizer\":{\"type\":\"Split\",\"pattern\":{\"String\":\"x\"},"
                 "\"behavior\":\"Y\"}," GOOD "}",
                 ERR_DATA, "`Y`");
-    expect_json("{\"decoder\":{\"type\":\"CTC\"}," GOOD "}", ERR_DATA, "decoder `CTC`");
+    expect_json("{\"decoder\":{\"type\":\"Magic\"}," GOOD "}", ERR_DATA, "decoder `Magic`");
+    expect_json("{\"decoder\":{\"type\":\"CTC\",\"pad_token\":\"\"}," GOOD "}", ERR_DATA,
+                "`pad_token`");
+    expect_json("{\"decoder\":{\"type\":\"Sequence\",\"decoders\":[{\"type\":\"Fuse\"},{\"type\":"
+                "\"CTC\"}]}," GOOD "}",
+                ERR_DATA, "CTC behind another one");
     expect_json("{\"post_processor\":{\"type\":\"Q\"}," GOOD "}", ERR_DATA, "post-processor `Q`");
     expect_json("{\"post_processor\":{\"type\":\"TemplateProcessing\",\"single\":[{"
                 "\"SpecialToken\":{\"id\":\"z\"}"
@@ -240,6 +247,24 @@ static void test_model__adds_scores(void **state) {
     token_ids_free(&ids);
     tokenizer_close(t);
     str_free(&m);
+}
+
+/* Where extra blanks are removed, tokens lose the blank in front until one gives text. */
+static void test_model__decodes_without_leading_blanks(void **state) {
+    (void)state;
+    static const int32_t ids[] = {8, 8, 6, 8, 8, 7}; /* _ _ a _ _ b */
+    for (char remove = 0; remove <= 1; remove++) {
+        Str m = sp_model(1), text = {0};
+        Tokenizer *t = NULL;
+        const char normalizer[] = {0x1A, 0x02, 0x20, remove};
+        str_append_n(&m, normalizer, 4);
+        assert_int_equal(open_sp(&t, m.data, m.len), OK);
+        assert_int_equal(tokenizer_decode(t, &text, ids, 6, 0), OK);
+        assert_string_equal(str_text(&text), remove ? "a  b" : " a  b");
+        tokenizer_close(t);
+        str_free(&text);
+        str_free(&m);
+    }
 }
 
 static void check_damage(int kind) {
@@ -406,6 +431,7 @@ int main(void) {
         cmocka_unit_test(test_config__is_checked_too),
         cmocka_unit_test(test_model__merges_by_score),
         cmocka_unit_test(test_model__adds_scores),
+        cmocka_unit_test(test_model__decodes_without_leading_blanks),
         cmocka_unit_test(test_model__damage_is_found),
         cmocka_unit_test(test_model__refuses_what_it_would_drop),
         cmocka_unit_test(test_bpe__long_pieces_merge_like_short_ones),
