@@ -135,8 +135,9 @@ step "folders and adapters in both directions" "$python" "$oracle/model_live.py"
 peer=()
 if [ -e "$llama_cpp/build/bin/libllama.so" ]; then peer=("$llama_cpp" "$llama_cpp/build"); fi
 has "GGUF files" gguf && step "GGUF files" "$python" "$oracle/gguf_live.py" "$build/bin" "${peer[@]}"
-if [ -n "$files" ] && has "tokenizers, thousands of texts" sentencepiece tiktoken; then
-    step "tokenizers, thousands of texts" "$python" "$oracle/tokenizers_golden.py" "$files" --live "$build/bin/hone" 1000
+if [ -n "$files" ] && has "tokenizers, 100,000 texts each" sentencepiece gguf; then
+    step "tokenizers, 100,000 texts each" "$python" "$oracle/tokenizers_live.py" "$files" "$build/bin/hone" 100000 "$seed"
+    grep -a '^|' "$work/log" || true
 fi
 
 if [ "$update" = 1 ]; then

@@ -26,15 +26,16 @@ WILD = ["\uff21\uff42\uff13\uff01\u3000", "\ufb00\ufb01\ufb05\u0133\u01c4", "\u2
         "\u1e9b\u0323\u0344\u0385\u1fc1", "\u3042\u3099\u309b\u30fc\u2e80\u3131", "\u2581\u2581 _", "\u0130\u0131\u1e9e\u00df\u03c2\u01c5", "\u0600\u06dd\u0903\u093f\u094d\u0915", "\u13a0\uab70\u10d0\u1c90\ua640", "\u2044\u00bc\u2153\u2189\u2070\u2099"]
 
 
-def strings(count, seed=7, wild=False):
+def strings(count, seed=7, wild=False, words=()):
     rng = random.Random(seed)
     alphabets = ALPHABETS + WILD if wild else ALPHABETS
+    words = WORDS + list(words)
     out = list(NASTY)
     while len(out) < count:
         parts = []
         for _ in range(rng.randint(1, 14)):
             if rng.random() < 0.35:
-                parts.append(rng.choice(WORDS))
+                parts.append(rng.choice(words))
             else:
                 a = rng.choice(alphabets)
                 parts.append("".join(rng.choice(a) for _ in range(rng.randint(1, 6))))
