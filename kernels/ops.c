@@ -5,83 +5,13 @@
 
 #include "core/check.h"
 #include "kernels/backend.h"
-
-#include <string.h>
+#include "kernels/op_check.h"
 
 /* Calls the backend, or returns when only measuring. */
 #define DISPATCH(dev, name, ...)                            \
     do {                                                    \
         if (!(dev)->measure) (dev)->ops->name(__VA_ARGS__); \
     } while (0)
-
-/* ---- what an argument must be; `what` is "op: argument" ---- */
-
-static void need_type(const char *what, Tensor t, DType dtype) {
-    CHECK(t.data, "%s is missing", what);
-    CHECK(t.dtype == dtype, "%s is %s, not %s", what, dtype_name(t.dtype), dtype_name(dtype));
-    CHECK(t.layout == LAYOUT_ROW, "%s is in panels", what);
-}
-
-static void need_1d(const char *what, Tensor t, DType dtype, int64_t n) {
-    char text[96];
-    need_type(what, t, dtype);
-    CHECK(t.rank == 1 && t.shape[0] == n, "%s is %s, not [%lld]", what,
-          tensor_describe(text, sizeof text, t), (long long)n);
-}
-
-static void need_2d(const char *what, Tensor t, DType dtype, int64_t rows, int64_t cols) {
-    char text[96];
-    need_type(what, t, dtype);
-    CHECK(t.rank == 2 && t.shape[0] == rows && t.shape[1] == cols, "%s is %s, not [%lld,%lld]",
-          what, tensor_describe(text, sizeof text, t), (long long)rows, (long long)cols);
-}
-
-static void need_like(const char *what, Tensor t, Tensor model) {
-    char text[96], wanted[96];
-    need_type(what, t, model.dtype);
-    CHECK(tensor_same_shape(t, model), "%s is %s, not %s", what,
-          tensor_describe(text, sizeof text, t), tensor_describe(wanted, sizeof wanted, model));
-}
-
-static void need_rank(const char *what, Tensor t, int rank) {
-    CHECK(t.data, "%s is missing", what);
-    CHECK(t.rank == rank, "%s has rank %d, not %d", what, t.rank, rank);
-}
-
-/* A weight: [O,I] of any float type that fits the device (f64 only where that is real). */
-static void need_weight(const char *what, const Dev *dev, Tensor t) {
-    need_rank(what, t, 2);
-    CHECK(t.dtype == dev_real(dev) || t.dtype == DTYPE_F32 || t.dtype == DTYPE_BF16 ||
-              t.dtype == DTYPE_F16,
-          "%s is %s", what, dtype_name(t.dtype));
-}
-
-static size_t memory_bytes(Tensor t) {
-    if (t.layout == LAYOUT_PANEL) return panel_bytes(t.dtype, t.shape[0], t.shape[1]);
-    return tensor_bytes(t);
-}
-
-/* a, which is written, and b share no byte. (A measuring device's addresses are made up: not
- * asked.) */
-static void need_apart(const char *what, const Dev *dev, Tensor a, Tensor b) {
-    if (dev->measure || !a.data || !b.data) return;
-    const char *a0 = a.data, *b0 = b.data;
-    CHECK(a0 + memory_bytes(a) <= b0 || b0 + memory_bytes(b) <= a0, "%s overlap", what);
-}
-
-/* a and b are the same memory or share no byte. */
-static void need_same_or_apart(const char *what, const Dev *dev, Tensor a, Tensor b) {
-    if (a.data != b.data) need_apart(what, dev, a, b);
-}
-
-/* Every value of an i32 tensor lies in 0 .. limit-1. Read only where the host can. */
-static void need_below(const char *what, const Dev *dev, Tensor t, int64_t limit) {
-    if (dev->measure || !dev_is_host(dev)) return;
-    const int32_t *value = t.data;
-    for (int64_t i = 0; i < tensor_numel(t); i++)
-        CHECK(value[i] >= 0 && value[i] < limit, "%s[%lld] is %d, not in 0..%lld", what,
-              (long long)i, value[i], (long long)limit - 1);
-}
 
 /* ---- projections ---- */
 
@@ -371,19 +301,46 @@ static void check_attn_args(AttnArgs args) {
     CHECK(args.head_dim > 0 && args.window >= 0 && args.soft_cap >= 0,
           "attention: head_dim %lld, window %lld, soft_cap %g", (long long)args.head_dim,
           (long long)args.window, args.soft_cap);
+    CHECK(!args.bidirectional || args.window == 0, "attention: a window of %lld both ways",
+          (long long)args.window);
     check_dropout_key(args.dropout);
+}
+
+static void check_bias(const char *what, const Dev *dev, Tensor bias, AttnArgs args) {
+    if (!bias.data) return;
+    need_2d(what, bias, dev_real(dev), bias.shape[0], args.n_heads);
+    CHECK(bias.shape[0] % 2 == 1, "%s: %lld distances are not as many back as ahead", what,
+          (long long)bias.shape[0]);
+}
+
+/* The keys of other sequences: as many, and none is empty that is asked. */
+static void check_key_start(const Dev *dev, Tensor key_start, Tensor seq_start, int64_t keys,
+                            AttnArgs args) {
+    need_1d("attn: key_start", key_start, DTYPE_I32, seq_start.shape[0]);
+    CHECK(args.bidirectional, "attn: keys of another sequence have no order with the queries");
+    if (dev->measure || !dev_is_host(dev)) return;
+    int64_t seqs = seq_start.shape[0] - 1;
+    const int32_t *start = seq_start.data, *key = key_start.data;
+    CHECK(key[0] == 0 && key[seqs] == keys, "attn: key sequences span rows %d..%d of %lld", key[0],
+          key[seqs], (long long)keys);
+    for (int64_t s = 0; s < seqs; s++)
+        CHECK(key[s] < key[s + 1] || (key[s] == key[s + 1] && start[s] == start[s + 1]),
+              "attn: key_start[%lld] is %d, then %d", (long long)s, key[s], key[s + 1]);
 }
 
 /* What both directions read; `out` and `lse` have the same shape in both. */
 static void check_attn(const Dev *dev, Tensor out, Tensor lse, Tensor q, Tensor k, Tensor v,
-                       Tensor seq_start, Tensor seq_ids, Tensor slopes, AttnArgs args) {
+                       Tensor seq_start, Tensor seq_ids, Tensor slopes, Tensor key_start,
+                       Tensor bias, AttnArgs args) {
     DType real = dev_real(dev);
     check_attn_args(args);
+    check_bias("attn: bias", dev, bias, args);
     need_rank("attn: q", q, 2);
     int64_t rows = q.shape[0];
     need_2d("attn: q", q, real, rows, args.n_heads * args.head_dim);
-    need_2d("attn: k", k, real, rows, args.n_kv_heads * args.head_dim);
-    need_2d("attn: v", v, real, rows, args.n_kv_heads * args.head_dim);
+    bool own = !key_start.data;
+    need_2d("attn: k", k, real, own ? rows : k.shape[0], args.n_kv_heads * args.head_dim);
+    need_like("attn: v", v, k);
     need_like("attn: out", out, q);
     need_2d("attn: lse", lse, real, rows, args.n_heads);
     need_rank("attn: seq_start", seq_start, 1);
@@ -392,8 +349,10 @@ static void check_attn(const Dev *dev, Tensor out, Tensor lse, Tensor q, Tensor 
     int64_t seqs = seq_start.shape[0] - 1;
     if (seq_ids.data) need_1d("attn: seq_ids", seq_ids, DTYPE_I64, seqs);
     CHECK(seqs >= 0, "attn: seq_start is empty");
-    CHECK(args.dropout.p <= 0 || (seq_ids.data && args.n_heads <= 64 && rows <= ATTN_DROPOUT_KEYS),
+    CHECK(args.dropout.p <= 0 ||
+              (seq_ids.data && args.n_heads <= 64 && k.shape[0] <= ATTN_DROPOUT_KEYS),
           "attn: dropout needs seq_ids, at most 64 heads and 2^20 rows");
+    if (!own) check_key_start(dev, key_start, seq_start, k.shape[0], args);
     if (dev->measure || !dev_is_host(dev)) return;
     const int32_t *start = seq_start.data;
     CHECK(start[0] == 0 && start[seqs] == rows, "attn: sequences span rows %d..%d of %lld",
@@ -404,17 +363,19 @@ static void check_attn(const Dev *dev, Tensor out, Tensor lse, Tensor q, Tensor 
 }
 
 void op_attn_fwd(Dev *dev, Tensor out, Tensor lse, Tensor q, Tensor k, Tensor v, Tensor seq_start,
-                 Tensor seq_ids, Tensor slopes, AttnArgs args) {
-    check_attn(dev, out, lse, q, k, v, seq_start, seq_ids, slopes, args);
+                 Tensor seq_ids, Tensor slopes, Tensor key_start, Tensor bias, AttnArgs args) {
+    check_attn(dev, out, lse, q, k, v, seq_start, seq_ids, slopes, key_start, bias, args);
     const Tensor inputs[] = {q, k, v, lse};
     for (int i = 0; i < 4; i++) need_apart("attn_fwd: out and an input", dev, out, inputs[i]);
-    DISPATCH(dev, attn_fwd, dev, out, lse, q, k, v, seq_start, seq_ids, slopes, args);
+    DISPATCH(dev, attn_fwd, dev, out, lse, q, k, v, seq_start, seq_ids, slopes, key_start, bias,
+             args);
 }
 
-void op_attn_bwd(Dev *dev, Tensor dq, Tensor dk, Tensor dv, Tensor dout, Tensor out, Tensor lse,
-                 Tensor q, Tensor k, Tensor v, Tensor seq_start, Tensor seq_ids, Tensor slopes,
-                 AttnArgs args) {
-    check_attn(dev, out, lse, q, k, v, seq_start, seq_ids, slopes, args);
+void op_attn_bwd(Dev *dev, Tensor dq, Tensor dk, Tensor dv, Tensor dbias, Tensor dout, Tensor out,
+                 Tensor lse, Tensor q, Tensor k, Tensor v, Tensor seq_start, Tensor seq_ids,
+                 Tensor slopes, Tensor key_start, Tensor bias, AttnArgs args) {
+    check_attn(dev, out, lse, q, k, v, seq_start, seq_ids, slopes, key_start, bias, args);
+    if (dbias.data) need_like("attn_bwd: dbias", dbias, bias);
     need_like("attn_bwd: dq", dq, q);
     need_like("attn_bwd: dk", dk, k);
     need_like("attn_bwd: dv", dv, v);
@@ -425,8 +386,8 @@ void op_attn_bwd(Dev *dev, Tensor dq, Tensor dk, Tensor dv, Tensor dout, Tensor 
         need_apart("attn_bwd: dk and an input", dev, dk, inputs[i]);
         need_apart("attn_bwd: dv and an input", dev, dv, inputs[i]);
     }
-    DISPATCH(dev, attn_bwd, dev, dq, dk, dv, dout, out, lse, q, k, v, seq_start, seq_ids, slopes,
-             args);
+    DISPATCH(dev, attn_bwd, dev, dq, dk, dv, dbias, dout, out, lse, q, k, v, seq_start, seq_ids,
+             slopes, key_start, bias, args);
 }
 
 /* k_pages and v_pages: [n_pages*KV_PAGE, width]. Returns the number of slots. */
@@ -469,7 +430,7 @@ static void check_page_table(const Dev *dev, Tensor table, Tensor lens, int64_t 
 }
 
 void op_attn_decode(Dev *dev, Tensor out, Tensor q, Tensor k_pages, Tensor v_pages, Tensor table,
-                    Tensor lens, Tensor slopes, AttnArgs args) {
+                    Tensor lens, Tensor slopes, Tensor bias, AttnArgs args) {
     DType real = dev_real(dev);
     check_attn_args(args);
     CHECK(args.dropout.p <= 0, "attn_decode: dropout %g", args.dropout.p);
@@ -481,9 +442,10 @@ void op_attn_decode(Dev *dev, Tensor out, Tensor q, Tensor k_pages, Tensor v_pag
     need_2d("attn_decode: table", table, DTYPE_I32, q.shape[0], table.shape[1]);
     need_1d("attn_decode: lens", lens, DTYPE_I32, q.shape[0]);
     if (slopes.data) need_1d("attn_decode: slopes", slopes, real, args.n_heads);
+    check_bias("attn_decode: bias", dev, bias, args);
     check_page_table(dev, table, lens, slots);
     need_apart("attn_decode: out and q", dev, out, q);
-    DISPATCH(dev, attn_decode, dev, out, q, k_pages, v_pages, table, lens, slopes, args);
+    DISPATCH(dev, attn_decode, dev, out, q, k_pages, v_pages, table, lens, slopes, bias, args);
 }
 
 /* ---- what is asked of logits ---- */

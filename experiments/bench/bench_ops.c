@@ -59,16 +59,17 @@ static void run_attn_fwd(void *ctx) {
     op_attn_fwd(s->dev, real2(s->d, ROWS, WIDTH), real2(s->small[0], ROWS, HEADS),
                 real2(s->a, ROWS, WIDTH), real2(s->a + n, ROWS, WIDTH),
                 real2(s->a + 2 * n, ROWS, WIDTH), int1(s->seq_start, SEQS + 1), tensor_none(),
-                tensor_none(), attn);
+                tensor_none(), tensor_none(), tensor_none(), attn);
 }
 static void run_attn_bwd(void *ctx) {
     Setup *s = ctx;
     int64_t n = (int64_t)ROWS * WIDTH;
     op_attn_bwd(s->dev, real2(s->b, ROWS, WIDTH), real2(s->b + n, ROWS, WIDTH),
-                real2(s->b + 2 * n, ROWS, WIDTH), real2(s->c, ROWS, WIDTH),
+                real2(s->b + 2 * n, ROWS, WIDTH), tensor_none(), real2(s->c, ROWS, WIDTH),
                 real2(s->d, ROWS, WIDTH), real2(s->small[0], ROWS, HEADS), real2(s->a, ROWS, WIDTH),
                 real2(s->a + n, ROWS, WIDTH), real2(s->a + 2 * n, ROWS, WIDTH),
-                int1(s->seq_start, SEQS + 1), tensor_none(), tensor_none(), attn);
+                int1(s->seq_start, SEQS + 1), tensor_none(), tensor_none(), tensor_none(),
+                tensor_none(), attn);
 }
 static void run_decode(void *ctx) {
     Setup *s = ctx;
@@ -76,7 +77,7 @@ static void run_decode(void *ctx) {
     op_attn_decode(s->dev, real2(s->d, DECODE_ROWS, WIDTH), real2(s->a, DECODE_ROWS, WIDTH),
                    real2(s->b, pages * KV_PAGE, WIDTH), real2(s->c, pages * KV_PAGE, WIDTH),
                    tensor_2d(s->slots, DTYPE_I32, DECODE_ROWS, DECODE_KEYS / KV_PAGE),
-                   int1(s->slots + pages, DECODE_ROWS), tensor_none(), attn);
+                   int1(s->slots + pages, DECODE_ROWS), tensor_none(), tensor_none(), attn);
 }
 static void run_logp_fwd(void *ctx) {
     Setup *s = ctx;

@@ -150,22 +150,19 @@ static void rows_end(AttnRows *r, float *lse, int64_t lse_stride, const AttnArgs
 
 /* Everything the forward reads and writes. */
 typedef struct AttnFwd {
-    Tensor out, lse, q, k, v, slopes;
-    const int32_t *seq_start;
-    const int64_t *seq_ids; /* or NULL */
+    Tensor out, lse, q, k, v, slopes, bias;
+    const int32_t *seq_start, *key_start; /* the same when keys are the queries' rows */
+    const int64_t *seq_ids;               /* or NULL */
     int64_t n_seqs;
     AttnArgs args;
 } AttnFwd;
 
-static float slope_of(Tensor slopes, int64_t head) {
-    return tensor_is_none(slopes) ? 0.0F : ((const float *)slopes.data)[head];
-}
-
-/* Query rows row0 .. of sequence seq and one head, against all keys before them. */
+/* Query rows row0 .. of sequence seq and one head, against all keys that they see. */
 static void fwd_block(const AttnFwd *f, int64_t seq, int64_t row0, int64_t head,
                       const AttnScratch *scratch) {
     const AttnArgs *args = &f->args;
     int64_t dim = args->head_dim, first = f->seq_start[seq], n_rows = f->seq_start[seq + 1] - first;
+    int64_t first_key = f->key_start[seq], n_keys = f->key_start[seq + 1] - first_key;
     int64_t kv_width = args->n_kv_heads * dim, kv_head = head / (args->n_heads / args->n_kv_heads);
     int64_t width = args->n_heads * dim, place = (first + row0) * width + head * dim;
     AttnRows r = {.n = n_rows - row0 < ATTN_BLOCK ? n_rows - row0 : ATTN_BLOCK,
@@ -174,25 +171,27 @@ static void fwd_block(const AttnFwd *f, int64_t seq, int64_t row0, int64_t head,
                   .q_stride = width,
                   .out_stride = width,
                   .seq_id = f->seq_ids ? f->seq_ids[seq] : 0};
-    for (int64_t i = 0; i < r.n; i++)
-        r.row[i] = (QueryRow){row0 + i, head, slope_of(f->slopes, head)};
+    for (int64_t i = 0; i < r.n; i++) r.row[i] = query_row(row0 + i, head, f->slopes, f->bias);
     rows_begin(&r, args);
     int64_t oldest = args->window > 0 && row0 >= args->window ? row0 - args->window + 1 : 0;
-    for (int64_t key0 = oldest / ATTN_BLOCK * ATTN_BLOCK; key0 <= row0; key0 += ATTN_BLOCK) {
-        int64_t at = (first + key0) * kv_width + kv_head * dim;
+    int64_t end = args->bidirectional ? n_keys : row0 + r.n;
+    for (int64_t key0 = oldest / ATTN_BLOCK * ATTN_BLOCK; key0 < end; key0 += ATTN_BLOCK) {
+        int64_t at = (first_key + key0) * kv_width + kv_head * dim;
+        int64_t n = end - key0 < ATTN_BLOCK ? end - key0 : ATTN_BLOCK;
         KeyBlock keys = {.k = (const float *)f->k.data + at,
                          .v = (const float *)f->v.data + at,
                          .stride = kv_width,
                          .key0 = key0,
-                         .n = key0 < row0 ? ATTN_BLOCK : r.n,
-                         .room = key0 < row0 ? ATTN_BLOCK : r.n};
-        rows_meet_keys(&r, &keys, key0 == row0, args, scratch);
+                         .n = n,
+                         .room = n};
+        rows_meet_keys(&r, &keys, !args->bidirectional && key0 == row0, args, scratch);
     }
     rows_end(&r, (float *)f->lse.data + (first + row0) * args->n_heads + head, args->n_heads, args);
 }
 
 void CPU_NAME(attn_fwd)(Dev *dev, Tensor out, Tensor lse, Tensor q, Tensor k, Tensor v,
-                        Tensor seq_start, Tensor seq_ids, Tensor slopes, AttnArgs args) {
+                        Tensor seq_start, Tensor seq_ids, Tensor slopes, Tensor key_start,
+                        Tensor bias, AttnArgs args) {
     CHECK(args.head_dim <= ATTN_MAX_DIM, "attn_fwd: head_dim %lld", (long long)args.head_dim);
     AttnFwd f = {.out = out,
                  .lse = lse,
@@ -200,7 +199,9 @@ void CPU_NAME(attn_fwd)(Dev *dev, Tensor out, Tensor lse, Tensor q, Tensor k, Te
                  .k = k,
                  .v = v,
                  .slopes = slopes,
+                 .bias = bias,
                  .seq_start = seq_start.data,
+                 .key_start = tensor_is_none(key_start) ? seq_start.data : key_start.data,
                  .seq_ids = seq_ids.data,
                  .n_seqs = seq_start.shape[0] - 1,
                  .args = args};
@@ -267,7 +268,7 @@ static void decode_heads(AttnRows *r, Tensor k_pages, Tensor v_pages, const int3
 }
 
 void CPU_NAME(attn_decode)(Dev *dev, Tensor out, Tensor q, Tensor k_pages, Tensor v_pages,
-                           Tensor table, Tensor lens, Tensor slopes, AttnArgs args) {
+                           Tensor table, Tensor lens, Tensor slopes, Tensor bias, AttnArgs args) {
     CHECK(args.head_dim <= ATTN_MAX_DIM, "attn_decode: head_dim %lld", (long long)args.head_dim);
     int64_t group = args.n_heads / args.n_kv_heads, dim = args.head_dim;
     const int32_t *len = lens.data;
@@ -289,7 +290,7 @@ void CPU_NAME(attn_decode)(Dev *dev, Tensor out, Tensor q, Tensor k_pages, Tenso
                           .q_stride = dim,
                           .out_stride = dim};
             for (int64_t i = 0; i < r.n; i++)
-                r.row[i] = (QueryRow){len[n] - 1, head0 + i, slope_of(slopes, head0 + i)};
+                r.row[i] = query_row(len[n] - 1, head0 + i, slopes, bias);
             const int32_t *page = (const int32_t *)table.data + n * table.shape[1];
             decode_heads(&r, k_pages, v_pages, page, kv_head, &args, &scratch);
         }

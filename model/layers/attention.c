@@ -25,12 +25,12 @@ static void attend(const Flow *f, const Attention *m, AttentionSaved *s) {
                     kv->slots, m->args.head_dim);
     if (kv && !tensor_is_none(kv->lens)) {
         op_attn_decode(f->dev, s->heads, s->qkv[0], kv->cache->k[m->layer], kv->cache->v[m->layer],
-                       kv->table, kv->lens, m->slopes, m->args);
+                       kv->table, kv->lens, m->slopes, tensor_none(), m->args);
         return;
     }
     s->lse = flow_rows_by(f, m->args.n_heads);
     op_attn_fwd(f->dev, s->heads, s->lse, s->qkv[0], s->qkv[1], s->qkv[2], f->rows.seq_start,
-                f->rows.seq_ids, m->slopes, attn_args(f, m));
+                f->rows.seq_ids, m->slopes, tensor_none(), tensor_none(), attn_args(f, m));
 }
 
 /* [N,H*D] as one row a head. */
@@ -88,8 +88,9 @@ void attention_bwd(const Flow *f, const Attention *m, Tensor dx, Tensor dy,
     linear_bwd(f, &m->out, dheads, &dy, &s->out);
     Tensor d[3];
     for (int i = 0; i < 3; i++) d[i] = arena_like(f->arena, s->qkv[i]);
-    op_attn_bwd(f->dev, d[0], d[1], d[2], dheads, s->heads, s->lse, s->qkv[0], s->qkv[1], s->qkv[2],
-                f->rows.seq_start, f->rows.seq_ids, m->slopes, attn_args(f, m));
+    op_attn_bwd(f->dev, d[0], d[1], d[2], tensor_none(), dheads, s->heads, s->lse, s->qkv[0],
+                s->qkv[1], s->qkv[2], f->rows.seq_start, f->rows.seq_ids, m->slopes, tensor_none(),
+                tensor_none(), attn_args(f, m));
     if (m->rope) {
         turn(f, m, d[0], m->args.n_heads, true);
         turn(f, m, d[1], m->args.n_kv_heads, true);

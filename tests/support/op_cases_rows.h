@@ -4,16 +4,27 @@
 
 #include "op_cases.h"
 
-/* ---- attention: out lse q k v seq_start seq_ids slopes ---- */
+/* ---- attention: out lse q k v seq_start seq_ids slopes key_start bias ---- */
 
-enum { ATTN_OUT, ATTN_LSE, ATTN_Q, ATTN_K, ATTN_V, ATTN_START, ATTN_IDS, ATTN_SLOPES };
+enum {
+    ATTN_OUT,
+    ATTN_LSE,
+    ATTN_Q,
+    ATTN_K,
+    ATTN_V,
+    ATTN_START,
+    ATTN_IDS,
+    ATTN_SLOPES,
+    ATTN_KEY_START,
+    ATTN_BIAS
+};
 
 static inline void attn_case_fwd(Dev *dev, const OpCase *c, const Tensor *t) {
-    op_attn_fwd(dev, t[0], t[1], t[2], t[3], t[4], t[5], t[6], t[7], c->args.attn);
+    op_attn_fwd(dev, t[0], t[1], t[2], t[3], t[4], t[5], t[6], t[7], t[8], t[9], c->args.attn);
 }
 static inline void attn_case_bwd(Dev *dev, const OpCase *c, const Tensor *t, const Tensor *d) {
-    op_attn_bwd(dev, d[2], d[3], d[4], d[0], t[0], t[1], t[2], t[3], t[4], t[5], t[6], t[7],
-                c->args.attn);
+    op_attn_bwd(dev, d[2], d[3], d[4], d[9], d[0], t[0], t[1], t[2], t[3], t[4], t[5], t[6], t[7],
+                t[8], t[9], c->args.attn);
 }
 
 static const double attn_slopes[] = {0.5, 0.25, 0.125, 0.0625};
@@ -33,10 +44,29 @@ static inline OpCase attn_case(const char *label, const double *starts, int64_t 
                 diff(in2("k", n, args.n_kv_heads * width)),
                 diff(in2("v", n, args.n_kv_heads * width)),
                 listed(in1("seq_start", seqs + 1), DTYPE_I32, starts, seqs + 1), opt(seq_ids, ids),
-                opt(listed(in1("slopes", h), DTYPE_NONE, attn_slopes, 4), slopes)},
+                opt(listed(in1("slopes", h), DTYPE_NONE, attn_slopes, 4), slopes),
+                opt(listed(in1("key_start", seqs + 1), DTYPE_I32, starts, seqs + 1), false),
+                opt(diff(in2("bias", 1, h)), false)},
         .fwd = attn_case_fwd,
         .bwd = attn_case_bwd,
         .args.attn = args};
+}
+
+/* With a bias for distances up to `reach`. */
+static inline OpCase attn_biased(OpCase c, int64_t reach) {
+    c.arg[ATTN_BIAS].absent = false;
+    c.arg[ATTN_BIAS].adds = true;
+    c.arg[ATTN_BIAS].shape[0] = 2 * reach + 1;
+    return c;
+}
+
+/* With keys of other sequences, of these starts [S+1]. */
+static inline OpCase attn_across(OpCase c, const double *starts) {
+    int64_t seqs = c.arg[ATTN_START].shape[0] - 1;
+    c.arg[ATTN_KEY_START].absent = false;
+    c.arg[ATTN_KEY_START].list = starts;
+    for (int i = ATTN_K; i <= ATTN_V; i++) c.arg[i].shape[0] = (int64_t)starts[seqs];
+    return c;
 }
 
 static inline void add_attn_cases(OpCases *all) {
@@ -96,6 +126,30 @@ static inline void add_attn_cases(OpCases *all) {
                                            .window = 40,
                                            .soft_cap = 3,
                                            .dropout = drop}));
+    const AttnArgs both = {
+        .n_heads = 3, .n_kv_heads = 3, .head_dim = 7, .scale = 1, .bidirectional = true};
+    op_cases_add(all, attn_case("attention, both ways", long_ones, 4, false, false, both));
+    op_cases_add(all, attn_biased(attn_case("attention, both ways with a bias by distance",
+                                            long_ones, 4, false, false, both),
+                                  100));
+    op_cases_add(
+        all,
+        attn_biased(
+            attn_case(
+                "attention, a short bias by distance", long_ones, 4, false, true,
+                (AttnArgs){
+                    .n_heads = 4, .n_kv_heads = 2, .head_dim = 16, .scale = 0.5, .soft_cap = 4}),
+            5));
+    static const double source[] = {0, 3, 133, 134, 204}; /* fewer and more keys than queries */
+    op_cases_add(all, attn_across(attn_case("attention, keys of other sequences", long_ones, 4,
+                                            false, false, both),
+                                  source));
+    AttnArgs dropped = both;
+    dropped.dropout = drop;
+    op_cases_add(all, attn_biased(attn_across(attn_case("attention, all of another sequence",
+                                                        long_ones, 4, true, false, dropped),
+                                              source),
+                                  30));
 }
 
 /* ---- the cache ---- */
@@ -104,12 +158,12 @@ static inline void add_attn_cases(OpCases *all) {
 static inline void kv_store_case_fwd(Dev *dev, const OpCase *c, const Tensor *t) {
     op_kv_store(dev, t[0], t[1], t[2], t[3], t[4], c->args.attn.head_dim);
 }
-/* out q k_pages v_pages table lens slopes */
+/* out q k_pages v_pages table lens slopes bias */
 static inline void decode_case_fwd(Dev *dev, const OpCase *c, const Tensor *t) {
-    op_attn_decode(dev, t[0], t[1], t[2], t[3], t[4], t[5], t[6], c->args.attn);
+    op_attn_decode(dev, t[0], t[1], t[2], t[3], t[4], t[5], t[6], t[7], c->args.attn);
 }
 
-static inline OpCase decode_case(const char *label, bool slopes, AttnArgs args) {
+static inline OpCase decode_case(const char *label, bool slopes, bool bias, AttnArgs args) {
     static const double lens[] = {1, 64,  65, 130,
                                   2, 192, 7}; /* one key, whole pages, into the next */
     int64_t q_width = args.n_heads * args.head_dim, kv_width = args.n_kv_heads * args.head_dim;
@@ -120,7 +174,8 @@ static inline OpCase decode_case(const char *label, bool slopes, AttnArgs args) 
                 in2("k_pages", 5 * KV_PAGE, kv_width), in2("v_pages", 5 * KV_PAGE, kv_width),
                 rows(below(in2("table", 7, 3), 5)),
                 rows(listed(in1("lens", 7), DTYPE_I32, lens, 7)),
-                opt(listed(in1("slopes", args.n_heads), DTYPE_NONE, attn_slopes, 4), slopes)},
+                opt(listed(in1("slopes", args.n_heads), DTYPE_NONE, attn_slopes, 4), slopes),
+                opt(in2("bias", 81, args.n_heads), bias)},
         .fwd = decode_case_fwd,
         .args.attn = args};
 }
@@ -136,12 +191,12 @@ static inline void add_cache_cases(OpCases *all) {
                                .fwd = kv_store_case_fwd,
                                .args.attn.head_dim = 5});
     op_cases_add(
-        all, decode_case("decode, 3 heads on 1", false,
+        all, decode_case("decode, 3 heads on 1", false, false,
                          (AttnArgs){.n_heads = 3, .n_kv_heads = 1, .head_dim = 5, .scale = 0.45}));
     op_cases_add(
-        all, decode_case("decode, head of 48", false,
+        all, decode_case("decode, head of 48", false, true,
                          (AttnArgs){.n_heads = 4, .n_kv_heads = 2, .head_dim = 48, .scale = 0.14}));
-    op_cases_add(all, decode_case("decode, window, cap, ALiBi", true,
+    op_cases_add(all, decode_case("decode, window, cap, ALiBi", true, false,
                                   (AttnArgs){.n_heads = 4,
                                              .n_kv_heads = 2,
                                              .head_dim = 16,

@@ -112,6 +112,13 @@ REACHED(attn_alibi, IS(attn) && !c->arg[ATTN_SLOPES].absent)
 REACHED(attn_dropout, IS(attn) && c->args.attn.dropout.p > 0)
 REACHED(attn_no_ids, IS(attn) && c->arg[ATTN_IDS].absent)
 REACHED(attn_three_on_one, IS(attn) && c->args.attn.n_heads == 3 && c->args.attn.n_kv_heads == 1)
+REACHED(attn_both_ways, IS(attn) && c->args.attn.bidirectional && c->arg[ATTN_KEY_START].absent)
+REACHED(attn_keys_elsewhere, IS(attn) && !c->arg[ATTN_KEY_START].absent)
+REACHED(attn_bias_clamped,
+        IS(attn) && !c->arg[ATTN_BIAS].absent && c->arg[ATTN_BIAS].shape[0] / 2 < ATTN_BLOCK / 2)
+REACHED(attn_bias_past_block,
+        IS(attn) && !c->arg[ATTN_BIAS].absent && c->arg[ATTN_BIAS].shape[0] / 2 > ATTN_BLOCK)
+REACHED(decode_bias, IS(decode) && !c->arg[7].absent)
 REACHED(decode_window, IS(decode) && c->args.attn.window > 0 && c->args.attn.soft_cap > 0)
 REACHED(logp_entropy, IS(logp) && !c->arg[1].absent)
 REACHED(logp_no_entropy, IS(logp) && c->arg[1].absent)
@@ -154,6 +161,11 @@ static void test_ops_cases__reach_every_branch(void **state) {
                     BRANCH(attn_dropout),
                     BRANCH(attn_no_ids),
                     BRANCH(attn_three_on_one),
+                    BRANCH(attn_both_ways),
+                    BRANCH(attn_keys_elsewhere),
+                    BRANCH(attn_bias_clamped),
+                    BRANCH(attn_bias_past_block),
+                    BRANCH(decode_bias),
                     BRANCH(decode_window),
                     BRANCH(logp_entropy),
                     BRANCH(logp_no_entropy),

@@ -183,19 +183,39 @@ static void panels_backward(void) {
 static void sequences_too_short(void) {
     numbers[0] = 0, numbers[1] = 2;
     op_attn_fwd(ref, mat(0, 3, 8), mat(100, 3, 2), mat(200, 3, 8), mat(300, 3, 4), mat(400, 3, 4),
-                ids(2), tensor_none(), tensor_none(), two_heads);
+                ids(2), tensor_none(), tensor_none(), tensor_none(), tensor_none(), two_heads);
 }
 static void dropout_without_ids(void) {
     AttnArgs args = two_heads;
     args.dropout.p = 0.5;
     numbers[0] = 0, numbers[1] = 3;
     op_attn_fwd(ref, mat(0, 3, 8), mat(100, 3, 2), mat(200, 3, 8), mat(300, 3, 4), mat(400, 3, 4),
-                ids(2), tensor_none(), tensor_none(), args);
+                ids(2), tensor_none(), tensor_none(), tensor_none(), tensor_none(), args);
+}
+static void keys_without_order(void) {
+    numbers[0] = 0, numbers[1] = 3;
+    op_attn_fwd(ref, mat(0, 3, 8), mat(100, 3, 2), mat(200, 3, 8), mat(300, 3, 4), mat(400, 3, 4),
+                ids(2), tensor_none(), tensor_none(), ids(2), tensor_none(), two_heads);
+}
+static void sequence_without_keys(void) {
+    static int32_t key_start[] = {0, 3, 3};
+    AttnArgs args = two_heads;
+    args.bidirectional = true;
+    numbers[0] = 0, numbers[1] = 2, numbers[2] = 3;
+    op_attn_fwd(ref, mat(0, 3, 8), mat(100, 3, 2), mat(200, 3, 8), mat(300, 3, 4), mat(400, 3, 4),
+                ids(3), tensor_none(), tensor_none(), tensor_1d(key_start, DTYPE_I32, 3),
+                tensor_none(), args);
+}
+static void even_distances(void) {
+    numbers[0] = 0, numbers[1] = 3;
+    op_attn_fwd(ref, mat(0, 3, 8), mat(100, 3, 2), mat(200, 3, 8), mat(300, 3, 4), mat(400, 3, 4),
+                ids(2), tensor_none(), tensor_none(), tensor_none(), mat(500, 4, 2), two_heads);
 }
 static void page_outside(void) {
     numbers[0] = 1; /* lens and table both: one key, in page 1 of 1 */
     op_attn_decode(ref, mat(0, 1, 8), mat(100, 1, 8), mat(200, KV_PAGE, 4), mat(600, KV_PAGE, 4),
-                   tensor_2d(numbers, DTYPE_I32, 1, 1), ids(1), tensor_none(), two_heads);
+                   tensor_2d(numbers, DTYPE_I32, 1, 1), ids(1), tensor_none(), tensor_none(),
+                   two_heads);
 }
 static void certain_dropout(void) {
     static int64_t seq[1];
@@ -246,6 +266,9 @@ static void test_ops__wrong_arguments_are_refused_by_name(void **state) {
                  {panels_backward, "linear_dx: w"},
                  {sequences_too_short, "attn: sequences span rows 0..2 of 3"},
                  {dropout_without_ids, "attn: dropout needs seq_ids"},
+                 {keys_without_order, "attn: keys of another sequence have no order"},
+                 {sequence_without_keys, "attn: key_start[1] is 3, then 3"},
+                 {even_distances, "attn: bias: 4 distances"},
                  {page_outside, "attn_decode: row 0, page 0 is 1"},
                  {certain_dropout, "dropout: p is 1"},
                  {step_zero, "adamw: step 0"},

@@ -229,14 +229,14 @@ static void test_ops_rows__decode_is_the_training_forward(void **state) {
     int64_t n = end - first, pages = (n + KV_PAGE - 1) / KV_PAGE;
     int64_t kv_width = s->c->arg[ATTN_K].shape[1], q_width = s->c->arg[ATTN_Q].shape[1];
     OpCase c = {.label = "decode",
-                .n_args = 7,
+                .n_args = 8,
                 .fwd = decode_case_fwd,
                 .args.attn = s->c->args.attn,
                 .arg = {rows(out2("out", n, q_width)), in2("q", n, q_width),
                         in2("k_pages", pages * KV_PAGE, kv_width),
                         in2("v_pages", pages * KV_PAGE, kv_width),
                         below(in2("table", n, pages), pages), below(in1("lens", n), n + 1),
-                        s->c->arg[ATTN_SLOPES]}};
+                        s->c->arg[ATTN_SLOPES], s->c->arg[ATTN_BIAS]}};
     OpValues v, got;
     op_values_make(&v, &c);
     memcpy(v.t[1], in.t[ATTN_Q] + first * q_width, (size_t)(n * q_width) * sizeof(double));
@@ -355,7 +355,9 @@ static void add_case(TestList *list, const OpCase *c, int isa) {
     if (c->bwd == linear_case_bwd)
         add(list, c, isa, "dx", test_ops_rows__transposed_panels_give_dx);
     if (c->fwd != attn_case_fwd) return;
-    add(list, c, isa, "sequences", test_ops_rows__sequences_do_not_see_each_other);
+    if (c->arg[ATTN_KEY_START].absent)
+        add(list, c, isa, "sequences", test_ops_rows__sequences_do_not_see_each_other);
+    if (c->args.attn.bidirectional) return;
     add(list, c, isa, "later rows", test_ops_rows__rows_do_not_see_later_rows);
     if (c->args.attn.dropout.p <= 0)
         add(list, c, isa, "decode", test_ops_rows__decode_is_the_training_forward);
