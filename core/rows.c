@@ -35,4 +35,9 @@ void rows_check(const Rows *r, int64_t vocab) {
         CHECK(r->seq_start[s] < r->seq_start[s + 1], "sequence %lld is empty", (long long)s);
         check_sequence(r, s, vocab);
     }
+    if (!r->source) return;
+    CHECK(r->source->n_seqs == r->n_seqs && !r->source->source && !r->source->targets,
+          "%lld sequences of a source for %lld", (long long)r->source->n_seqs,
+          (long long)r->n_seqs);
+    rows_check(r->source, vocab);
 }

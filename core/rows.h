@@ -12,6 +12,10 @@
  * already shifted (a last row may ask about a token that is no input), or ROWS_NO_TARGET where the
  * row carries no loss (prompt, most last rows). Arrays live on the host and belong to whoever built
  * the Rows; a model only reads them.
+ *
+ * An encoder-decoder is given two: rows of the decoder, and beside them as `source` those of the
+ * encoder, whose sequence s is what the decoder's sequence s is about. A decoder's row 0 is then
+ * the model's start token, and its target the first token of the answer.
  */
 #ifndef HONE_CORE_ROWS_H
 #define HONE_CORE_ROWS_H
@@ -21,13 +25,14 @@
 #define ROWS_NO_TARGET (-1)
 
 typedef struct Rows {
-    int64_t n_rows;           /* N */
-    int64_t n_seqs;           /* S */
-    const int32_t *ids;       /* [N] token ids, 0 <= id < V */
-    const int32_t *positions; /* [N] place inside the sequence, from 0 */
-    const int32_t *targets;   /* [N] or NULL when nothing is asked */
-    const int32_t *seq_start; /* [S+1] first row of each sequence; seq_start[S] = N */
-    const int64_t *seq_ids;   /* [S] global row id of each sequence: names its RNG streams */
+    int64_t n_rows;            /* N */
+    int64_t n_seqs;            /* S */
+    const int32_t *ids;        /* [N] token ids, 0 <= id < V */
+    const int32_t *positions;  /* [N] place inside the sequence, from 0 */
+    const int32_t *targets;    /* [N] or NULL when nothing is asked */
+    const int32_t *seq_start;  /* [S+1] first row of each sequence; seq_start[S] = N */
+    const int64_t *seq_ids;    /* [S] global row id of each sequence: names its RNG streams */
+    const struct Rows *source; /* the encoder's, targets NULL; NULL: a decoder alone */
 } Rows;
 
 /* How many rows have a target. */

@@ -5,6 +5,7 @@
 #include "core/rng.h"
 
 #include <stdlib.h> /* qsort */
+#include <string.h>
 
 static int64_t min64(int64_t a, int64_t b) {
     return a < b ? a : b;
@@ -94,6 +95,11 @@ typedef struct BatchStore {
     int64_t *seq_ids, *items;
     double *margin;
     int64_t max_items, next_row, next_seq;
+    /* Of an encoder: */
+    int32_t *source_ids, *source_positions, *source_start;
+    int64_t next_source;
+    int32_t decoder_start; /* -1: there is none */
+    Rows source;
 } BatchStore;
 
 static int descending(const void *pa, const void *pb) {
@@ -105,18 +111,26 @@ static int64_t item_sequences(const Dataset *d, int64_t item) {
     return dataset_kind(d) == DATASET_PREFERENCE ? 2 : dataset_get(d, item).n_seqs;
 }
 
-void batch_bounds(const Dataset *d, int64_t batch_size, int64_t *max_rows, int64_t *max_seqs) {
-    int64_t n = dataset_size(d), take = min64(n, batch_size);
+/* The sum of the `take` largest. */
+static int64_t largest(const Dataset *d, int64_t take,
+                       int64_t (*size_of)(const Dataset *d, int64_t item)) {
+    int64_t n = dataset_size(d), sum = 0;
     int64_t *size = mem_alloc((size_t)n * sizeof *size);
-    int64_t *bound[2] = {max_rows, max_seqs};
-    for (int k = 0; k < 2; k++) {
-        for (int64_t i = 0; i < n; i++)
-            size[i] = k == 0 ? dataset_item_tokens(d, i) : item_sequences(d, i);
-        qsort(size, (size_t)n, sizeof *size, descending);
-        *bound[k] = 0;
-        for (int64_t i = 0; i < take; i++) *bound[k] += size[i];
-    }
+    for (int64_t i = 0; i < n; i++) size[i] = size_of(d, i);
+    qsort(size, (size_t)n, sizeof *size, descending);
+    for (int64_t i = 0; i < min64(n, take); i++) sum += size[i];
     mem_free(size);
+    return sum;
+}
+
+/* Tokens that are no targets: an encoder's. */
+static int64_t item_source(const Dataset *d, int64_t item) {
+    return dataset_item_tokens(d, item) - dataset_item_targets(d, item);
+}
+
+void batch_bounds(const Dataset *d, int64_t batch_size, int64_t *max_rows, int64_t *max_seqs) {
+    *max_rows = largest(d, batch_size, dataset_item_tokens);
+    *max_seqs = largest(d, batch_size, item_sequences);
 }
 
 static void *carve(unsigned char **at, int64_t n, size_t size) {
@@ -126,8 +140,9 @@ static void *carve(unsigned char **at, int64_t n, size_t size) {
 }
 
 /* Lays the arrays out from `at`; called once with NULL to measure. */
-static size_t lay_out(BatchStore *s, unsigned char *at, int64_t rows, int64_t seqs, int64_t items) {
+static size_t lay_out(BatchStore *s, unsigned char *at, const Batch *b, int64_t items) {
     unsigned char *start = at;
+    int64_t rows = b->max_rows, seqs = b->max_seqs, source = b->max_source_rows;
     s->ids = carve(&at, rows, sizeof *s->ids);
     s->positions = carve(&at, rows, sizeof *s->positions);
     s->targets = carve(&at, rows, sizeof *s->targets);
@@ -136,32 +151,47 @@ static size_t lay_out(BatchStore *s, unsigned char *at, int64_t rows, int64_t se
     s->seq_ids = carve(&at, seqs, sizeof *s->seq_ids);
     s->items = carve(&at, items, sizeof *s->items);
     s->margin = carve(&at, items, sizeof *s->margin);
+    s->source_ids = carve(&at, source, sizeof *s->source_ids);
+    s->source_positions = carve(&at, source, sizeof *s->source_positions);
+    s->source_start = carve(&at, source ? seqs + 1 : 0, sizeof *s->source_start);
     return (size_t)(at - start);
 }
 
-Status batch_open(Batch **out, const Dataset *d, int64_t batch_size) {
-    *out = NULL;
+/* Takes the bounds in `size`. */
+static Status open_store(Batch **out, Batch size, int64_t batch_size, int32_t decoder_start) {
     CHECK(batch_size >= 1, "batch_size %lld", (long long)batch_size);
-    int64_t rows, seqs;
-    batch_bounds(d, batch_size, &rows, &seqs);
-    if (rows > INT32_MAX)
+    if (size.max_rows > INT32_MAX || size.max_source_rows > INT32_MAX)
         return status_fail(ERR_CONFIG,
                            "a batch of %lld rows may hold %lld tokens, more than 2^31; lower "
                            "per_device_train_batch_size or max_length",
-                           (long long)batch_size, (long long)rows);
+                           (long long)batch_size, (long long)size.max_rows);
     Batch *b = mem_zalloc(1, sizeof *b);
     BatchStore *s = mem_zalloc(1, sizeof *s);
+    *b = size;
     static unsigned char origin[1]; /* an address to measure from; nothing is written there */
     BatchStore measure;
-    size_t bytes = lay_out(&measure, origin, rows, seqs, batch_size);
-    s->memory = mem_zalloc(bytes, 1);
-    lay_out(s, s->memory, rows, seqs, batch_size);
+    s->memory = mem_zalloc(lay_out(&measure, origin, b, batch_size), 1);
+    lay_out(s, s->memory, b, batch_size);
     s->max_items = batch_size;
+    s->decoder_start = decoder_start;
     b->store = s;
-    b->max_rows = rows;
-    b->max_seqs = seqs;
     *out = b;
     return OK;
+}
+
+Status batch_open(Batch **out, const Dataset *d, int64_t batch_size) {
+    Batch size = {0};
+    *out = NULL;
+    batch_bounds(d, batch_size, &size.max_rows, &size.max_seqs);
+    return open_store(out, size, batch_size, -1);
+}
+
+Status batch_open_beside(Batch **out, const Dataset *d, int64_t batch_size, int32_t decoder_start) {
+    *out = NULL;
+    Batch size = {.max_rows = largest(d, batch_size, dataset_item_targets),
+                  .max_seqs = largest(d, batch_size, item_sequences),
+                  .max_source_rows = largest(d, batch_size, item_source)};
+    return open_store(out, size, batch_size, decoder_start);
 }
 
 void batch_close(Batch *b) {
@@ -191,13 +221,39 @@ static int64_t append(BatchStore *s, const int32_t *ids, const int32_t *labels, 
     return n_targets;
 }
 
+/* One sequence of an encoder-decoder: up to the first label the encoder's, behind it the decoder's,
+ * whose ids are its labels one place later. */
+static int64_t append_beside(BatchStore *s, const int32_t *ids, const int32_t *labels, int64_t n,
+                             int64_t seq_id) {
+    int64_t n_source = 0;
+    while (n_source < n && labels[n_source] == ROWS_NO_TARGET) n_source++;
+    CHECK(n_source > 0 && n_source < n, "a sequence of %lld tokens with %lld of a source",
+          (long long)n, (long long)n_source);
+    for (int64_t i = 0; i < n_source; i++) {
+        s->source_ids[s->next_source + i] = ids[i];
+        s->source_positions[s->next_source + i] = (int32_t)i;
+    }
+    s->source_start[s->next_seq] = (int32_t)s->next_source;
+    s->next_source += n_source;
+    s->source_start[s->next_seq + 1] = (int32_t)s->next_source;
+    int64_t at = s->next_row;
+    append(s, ids + n_source, NULL, n - n_source, seq_id);
+    memmove(s->ids + at + 1, s->ids + at, (size_t)(n - n_source - 1) * sizeof *s->ids);
+    s->ids[at] = s->decoder_start;
+    memcpy(s->targets + at, ids + n_source, (size_t)(n - n_source) * sizeof *s->targets);
+    return n - n_source;
+}
+
 static int64_t append_item(BatchStore *s, const DatasetExample *x, int64_t base) {
     int64_t n_targets = 0;
     for (int64_t q = 0; q < x->n_seqs; q++) {
         int64_t start = x->seq_start[q] - x->seq_start[0];
         int64_t n = x->seq_start[q + 1] - x->seq_start[q];
-        n_targets += append(s, x->ids + start, x->labels ? x->labels + start : NULL, n,
-                            base + x->seq_id + q);
+        int64_t seq_id = base + x->seq_id + q;
+        n_targets +=
+            s->decoder_start >= 0
+                ? append_beside(s, x->ids + start, x->labels + start, n, seq_id)
+                : append(s, x->ids + start, x->labels ? x->labels + start : NULL, n, seq_id);
     }
     return n_targets;
 }
@@ -218,7 +274,7 @@ static void fill(Batch *b, const Dataset *d, int64_t epoch, int64_t n) {
     BatchStore *s = b->store;
     DatasetKind kind = dataset_kind(d);
     int64_t base = epoch * dataset_sequences(d), n_targets = 0;
-    s->next_row = s->next_seq = 0;
+    s->next_row = s->next_seq = s->next_source = 0;
     s->seq_start[0] = 0;
     if (kind == DATASET_PREFERENCE) {
         append_pairs(s, d, base, n);
@@ -237,6 +293,15 @@ static void fill(Batch *b, const Dataset *d, int64_t epoch, int64_t n) {
                      .targets = kind == DATASET_SFT ? s->targets : NULL,
                      .seq_start = s->seq_start,
                      .seq_ids = s->seq_ids};
+    if (s->decoder_start >= 0) {
+        s->source = (Rows){.n_rows = s->next_source,
+                           .n_seqs = s->next_seq,
+                           .ids = s->source_ids,
+                           .positions = s->source_positions,
+                           .seq_start = s->source_start,
+                           .seq_ids = s->seq_ids};
+        b->rows.source = &s->source;
+    }
     b->n_items = n;
     b->n_targets = n_targets;
     b->items = s->items;

@@ -70,6 +70,7 @@ typedef struct Batch {
     const int32_t *last;        /* [S] row of each sequence's last token (where a score is read) */
     const double *margin;       /* [n_items] PREFERENCE, else NULL */
     int64_t max_rows, max_seqs; /* what the arrays hold */
+    int64_t max_source_rows;    /* of rows.source; 0 but for an encoder-decoder */
     struct BatchStore *store;
 } Batch;
 
@@ -80,6 +81,9 @@ void batch_bounds(const Dataset *d, int64_t batch_size, int64_t *max_rows, int64
 /* Allocates for the bound above, so that batch_fill never does. ERR_CONFIG when it
  * passes 2^31 rows. */
 Status batch_open(Batch **out, const Dataset *d, int64_t batch_size);
+/* For an encoder-decoder, whose data set was opened for one: rows.source has the prompts, the rows
+ * `decoder_start` and the completion without its last token. */
+Status batch_open_beside(Batch **out, const Dataset *d, int64_t batch_size, int32_t decoder_start);
 void batch_close(Batch *b);
 
 /* seq_ids: epoch * dataset_sequences + seq_id, unique over the whole run, the same for any cut and

@@ -35,6 +35,12 @@ static Status check_options(const DatasetOptions *o) {
         return status_fail(ERR_CONFIG, "`packing` is for supervised fine-tuning only");
     if (o->packing && o->max_length <= 0)
         return status_fail(ERR_CONFIG, "`packing` needs a `max_length`: the length of its rows");
+    if (o->encoder_decoder && (o->packing || o->assistant_only_loss ||
+                               o->completion_only_loss == DATASET_FALSE || o->kind != DATASET_SFT))
+        return status_fail(ERR_CONFIG,
+                           "an encoder-decoder learns completions alone, one a row: `packing` and "
+                           "`assistant_only_loss` true or `completion_only_loss` false mean "
+                           "nothing for it");
     for (int64_t s = 0; s < o->n_sources; s++) {
         const DatasetSource *x = &o->sources[s];
         bool other = x->prompt_template || x->completion_template ||

@@ -91,6 +91,11 @@ typedef struct DatasetOptions {
     const char *dataset_text_field;  /* "text" */
     DatasetTextBy text_by;
 
+    /* For an encoder-decoder: the prompt goes to the encoder, the completion to the decoder, each
+     * tokenised alone, ended by EOS and cut to max_length. In an item one follows the other, and
+     * labels begin where the completion does. Only rows with both, and no packing. */
+    bool encoder_decoder;
+
     bool packing;
     PackStrategy packing_strategy; /* bfd */
     int64_t packing_batch_size;    /* rows packed together; 0: TRL's 1000 */

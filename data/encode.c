@@ -182,8 +182,48 @@ static Status want_completions(const Work *w) {
                        container_path(w->v->container));
 }
 
+static Status want_pairs(const Work *w) {
+    return status_fail(ERR_CONFIG,
+                       "an encoder-decoder needs rows of texts, a prompt and a completion; those "
+                       "of %s are others",
+                       container_path(w->v->container));
+}
+
+/* One side of an encoder-decoder's row: its text alone, EOS at the end, cut to max_length before.
+ */
+static Status side_ids(const Work *w, Encoded *out, const Part *part) {
+    const DatasetOptions *o = w->e->options;
+    int32_t eos = tokenizer_eos(o->tokenizer);
+    if (o->eos_token) eos = tokenizer_id(o->tokenizer, o->eos_token);
+    TokenIds side = {0};
+    Status st = text_ids(w, &side, part, NULL, false);
+    if (eos != TOKEN_NONE && side.n > 0 && side.id[side.n - 1] == eos) side.n--;
+    size_t most = o->max_length > 0 ? (size_t)o->max_length - (eos != TOKEN_NONE) : SIZE_MAX;
+    if (side.n > most) {
+        side.n = most;
+        out->truncated = true;
+    }
+    for (size_t i = 0; i < side.n && st == OK; i++) token_ids_push(&out->ids, side.id[i], false);
+    if (eos != TOKEN_NONE && st == OK) token_ids_push(&out->ids, eos, false);
+    token_ids_free(&side);
+    return st;
+}
+
+/* The prompt's tokens, then the completion's, which alone have labels. */
+static Status source_and_target(const Work *w, Encoded *out, const Part *prompt,
+                                const Part *completion) {
+    if (prompt->messages || completion->messages) return want_pairs(w);
+    TRY(side_ids(w, out, prompt));
+    size_t n_source = out->ids.n;
+    TRY(side_ids(w, out, completion));
+    label(out, n_source, false);
+    if (n_source == 0) out->ids.n = 0; /* nothing to encode: dropped as empty */
+    return OK;
+}
+
 static Status sft_body(const Work *w, Encoded *out, const Part *body) {
     const DatasetOptions *o = w->e->options;
+    if (o->encoder_decoder) return want_pairs(w);
     if (o->completion_only_loss == DATASET_TRUE) return want_completions(w);
     if (body->messages) {
         TRY(chat_ids(w, &out->ids, body->messages, NULL, TURN_CLOSED, o->assistant_only_loss,
@@ -201,6 +241,7 @@ static Status sft_body(const Work *w, Encoded *out, const Part *body) {
 static Status sft_completion(const Work *w, Encoded *out, const Part *prompt,
                              const Part *completion) {
     const DatasetOptions *o = w->e->options;
+    if (o->encoder_decoder) return source_and_target(w, out, prompt, completion);
     TokenIds alone = {0};
     Status st;
     if (prompt->messages) {
@@ -235,6 +276,7 @@ static bool mask_at(const Json *mask, int64_t i) {
 static Status sft_ids(const Work *w, Encoded *out) {
     const DatasetOptions *o = w->e->options;
     const Record *r = w->r;
+    if (o->encoder_decoder) return want_pairs(w);
     if (o->completion_only_loss == DATASET_TRUE && !r->completion_mask && !r->labels)
         return want_completions(w);
     if (o->assistant_only_loss && !r->assistant_masks && !r->labels) return want_conversation(w);
@@ -260,7 +302,7 @@ static Status sft_ids(const Work *w, Encoded *out) {
 /* Cuts to max_length, then drops what has nothing left to learn; packing does its own cutting. */
 static void sft_finish(Encoded *out, const DatasetOptions *o) {
     size_t most = (size_t)o->max_length;
-    if (!o->packing && most > 0 && out->ids.n > most) {
+    if (!o->packing && !o->encoder_decoder && most > 0 && out->ids.n > most) {
         if (o->truncation_keep_end) {
             size_t skip = out->ids.n - most;
             memmove(out->ids.id, out->ids.id + skip, most * sizeof *out->ids.id);

@@ -37,6 +37,58 @@ static void test_data_batch__rows_are_flat_and_shifted(void **state) {
     case_close(&c);
 }
 
+/* Byte tokenizer, EOS 257; the decoder begins with 9 and is asked for the completion and its end.
+ */
+static void test_data_batch__encoder_decoder_rows_are_pairs(void **state) {
+    (void)state;
+    DataCase c;
+    Batch *b;
+    case_open(&c, DATASET_SFT);
+    c.options.encoder_decoder = true;
+    c.options.max_length = 4; /* of each side, its EOS included */
+    case_text(&c, "t.jsonl",
+              "{\"prompt\": \"ab\", \"completion\": \"c\"}\n"
+              "{\"prompt\": \"vwxyz\", \"completion\": \"klmno\"}\n");
+    assert_int_equal(batch_open_beside(&b, c.data, 2, 9), OK);
+    assert_int_equal(b->max_rows, 6);
+    assert_int_equal(b->max_source_rows, 7);
+    batch_fill_items(b, c.data, 1, (int64_t[]){1, 0}, 2);
+    assert_array(((int32_t[]){9, 'k', 'l', 'm', 9, 'c'}), b->rows.ids);
+    assert_array(((int32_t[]){'k', 'l', 'm', 257, 'c', 257}), b->rows.targets);
+    assert_array(((int32_t[]){0, 1, 2, 3, 0, 1}), b->rows.positions);
+    assert_array(((int32_t[]){0, 4, 6}), b->rows.seq_start);
+    assert_array(((int32_t[]){'v', 'w', 'x', 257, 'a', 'b', 257}), b->rows.source->ids);
+    assert_array(((int32_t[]){0, 1, 2, 3, 0, 1, 2}), b->rows.source->positions);
+    assert_array(((int32_t[]){0, 4, 7}), b->rows.source->seq_start);
+    assert_array(((int64_t[]){3, 2}), b->rows.source->seq_ids);
+    assert_int_equal(b->n_targets, 6);
+    assert_int_equal(dataset_counts(c.data)->truncated, 1);
+    rows_check(&b->rows, 259);
+    batch_close(b);
+    case_close(&c);
+}
+
+static void refused(const char *text, bool packing, const char *why) {
+    DataCase c;
+    case_open(&c, DATASET_SFT);
+    c.options.encoder_decoder = true;
+    c.options.packing = packing;
+    case_file(&c, "t.jsonl", text);
+    assert_int_equal(case_try(&c), ERR_CONFIG);
+    if (!strstr(status_message(), why)) fail_msg("%s", status_message());
+    case_close(&c);
+}
+
+static void test_data_batch__encoder_decoder_needs_pairs_of_texts(void **state) {
+    (void)state;
+    refused("{\"text\": \"ab\"}\n", false, "a prompt and a completion");
+    refused("{\"input_ids\": [1, 2, 3]}\n", false, "a prompt and a completion");
+    refused("{\"prompt\": [{\"role\": \"user\", \"content\": \"a\"}], \"completion\": "
+            "[{\"role\": \"assistant\", \"content\": \"b\"}]}\n",
+            false, "a prompt and a completion");
+    refused("{\"prompt\": \"ab\", \"completion\": \"c\"}\n", true, "`packing`");
+}
+
 /* TRL: rows [1..6] of lengths 3, 3 and [7..11] of lengths 4, 1. */
 static void test_data_batch__packed_sequences_stay_apart(void **state) {
     (void)state;
@@ -237,6 +289,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_data_batch__rows_are_flat_and_shifted),
         cmocka_unit_test(test_data_batch__packed_sequences_stay_apart),
+        cmocka_unit_test(test_data_batch__encoder_decoder_rows_are_pairs),
+        cmocka_unit_test(test_data_batch__encoder_decoder_needs_pairs_of_texts),
         cmocka_unit_test(test_data_batch__chosen_first_then_rejected),
         cmocka_unit_test(test_data_batch__bounds_are_the_largest_rows),
         cmocka_unit_test(test_data_batch__steps_are_counted_as_the_trainer_does),
