@@ -45,30 +45,43 @@ static void wire_qkv(Attention *m, const ArchConfig *c, int64_t layer) {
                                     .head_dim = c->head_dim};
 }
 
-static void wire_attention(Attention *m, const Base *b, int64_t layer, double rope_scaling) {
+/* `index`: of the block in its stack; `layer`: of its slots. */
+static void wire_attention(Attention *m, const Base *b, int64_t index, int64_t layer,
+                           double rope_scaling) {
     const ArchConfig *c = &b->arch;
     m->layer = layer;
+    m->cache = index;
     wire_qkv(m, c, layer);
     m->out = linear_of(slot_of(layer, SLOT_OUT), c->n_heads * c->head_dim, c->width);
     m->clip = c->clip_qkv;
     m->qk_norm = c->qk_norm;
     for (int i = 0; i < 2; i++) m->head_norm[i] = norm_of(c, c->head_dim);
     double scale = c->score_scale;
-    if (c->scale_by_layer) scale /= (double)(layer + 1);
+    if (c->scale_by_layer) scale /= (double)(index + 1);
     m->args = (AttnArgs){.n_heads = c->n_heads,
                          .n_kv_heads = c->n_kv_heads,
                          .head_dim = c->head_dim,
                          .scale = scale,
-                         .window = c->slides[layer] ? c->window : 0,
+                         .window = c->slides[index] ? c->window : 0,
                          .soft_cap = c->attn_cap};
     m->dropout = c->attn_dropout;
     m->rope = c->position == POSITION_ROPE;
     m->rope_scaling = rope_scaling;
     m->inv_freq = b->inv_freq;
     m->slopes = b->slopes;
+    m->biased = c->position == POSITION_DISTANCE;
 }
 
-static void wire_block(Block *m, const Base *b, int64_t layer, double rope_scaling) {
+/* The decoder's attention to the encoder; its slots are those of a layer behind the decoder's. */
+static void wire_cross(Block *m, const Base *b, int64_t index, double rope_scaling) {
+    m->crosses = true;
+    m->dropout[BRANCH_CROSS] = b->arch.attn_resid_dropout;
+    wire_attention(&m->cross, b, index, b->arch.n_layers + index, rope_scaling);
+    m->cross.cross = m->cross.args.bidirectional = true;
+    m->cross.biased = false;
+}
+
+static void wire_block(Block *m, const Base *b, int64_t index, int64_t layer, double rope_scaling) {
     const ArchConfig *c = &b->arch;
     m->layer = layer;
     m->wiring = c->wiring;
@@ -78,10 +91,12 @@ static void wire_block(Block *m, const Base *b, int64_t layer, double rope_scali
     for (int i = 0; i < BLOCK_BRANCHES; i++) m->norm[i] = m->post[i] = norm_of(c, c->width);
     m->dropout[BRANCH_ATTENTION] = c->attn_resid_dropout;
     m->dropout[BRANCH_MLP] = c->mlp_resid_dropout;
-    wire_attention(&m->attention, b, layer, rope_scaling);
-    m->mlp.gated = c->spec->gated;
+    wire_attention(&m->attention, b, index, layer, rope_scaling);
+    m->mlp.gated = c->gated;
     m->mlp.fused = c->spec->fused_mlp;
     m->mlp.act = c->act;
+    m->mlp.dropout = c->mlp_dropout;
+    m->mlp.dropout_slot = slot_of(layer, SLOT_MLP_INNER_DROPOUT);
     m->mlp.gate = linear_of(slot_of(layer, SLOT_GATE), c->width, c->mlp_width);
     m->mlp.up = linear_of(slot_of(layer, SLOT_UP), c->width, c->mlp_width);
     if (m->mlp.fused) {
@@ -109,7 +124,7 @@ static Status table_of(Tensor *out, const Base *b, DType dtype, const double *fr
 static Status make_position_tables(Base *b, double *rope_scaling) {
     const ArchConfig *c = &b->arch;
     *rope_scaling = 1.0;
-    if (c->position == POSITION_LEARNED) return OK;
+    if (c->position == POSITION_LEARNED || c->position == POSITION_DISTANCE) return OK;
     bool rope = c->position == POSITION_ROPE;
     int64_t n = rope ? c->rotary / 2 : c->n_heads;
     double *host = mem_alloc((size_t)n * sizeof *host);
@@ -135,26 +150,69 @@ static double embed_scale(const Base *b) {
     return scale;
 }
 
+/* Which bias each distance has. */
+static Status make_distances(Stack *m, const Base *b, bool bidirectional) {
+    if (b->arch.position != POSITION_DISTANCE) return OK;
+    void *p = NULL;
+    int64_t n = 2 * b->arch.max_distance + 1;
+    int32_t *host = mem_alloc((size_t)n * sizeof *host);
+    arch_distance_buckets(host, &b->arch, bidirectional);
+    Status st = dev_alloc(&p, b->dev, (size_t)n * sizeof *host);
+    if (st == OK) {
+        m->distance_ids = tensor_1d(p, DTYPE_I32, n);
+        dev_upload(b->dev, m->distance_ids, host);
+    }
+    mem_free(host);
+    return st;
+}
+
+/* What a decoder and an encoder have alike. */
+static Stack stack_of(const Base *b, int64_t n_layers, int embed_slot, int final_slot) {
+    const ArchConfig *c = &b->arch;
+    return (Stack){.n_layers = n_layers,
+                   .width = c->width,
+                   .embed_scale = embed_scale(b),
+                   .embed_norm = norm_of(c, c->width),
+                   .position_offset = c->spec->position_offset,
+                   .embed_dropout = c->embed_dropout,
+                   .final_dropout = c->final_dropout,
+                   .embed_slot = slot_of(b->slot_layers, embed_slot),
+                   .final_slot = slot_of(b->slot_layers, final_slot),
+                   .out_scale = 1.0,
+                   .final_norm = norm_of(c, c->width),
+                   .blocks = mem_zalloc((size_t)n_layers, sizeof(Block))};
+}
+
+static Status wire_encoder(Base *b, double rope_scaling) {
+    const ArchConfig *c = &b->arch;
+    b->encoder =
+        stack_of(b, c->n_encoder_layers, SLOT_ENCODER_EMBED_DROPOUT, SLOT_ENCODER_FINAL_DROPOUT);
+    for (int64_t l = 0; l < c->n_encoder_layers; l++) {
+        wire_block(&b->encoder.blocks[l], b, l, 2 * c->n_layers + l, rope_scaling);
+        b->encoder.blocks[l].attention.args.bidirectional = true;
+    }
+    for (int64_t l = 0; l < c->n_layers; l++) wire_cross(&b->stack.blocks[l], b, l, rope_scaling);
+    return make_distances(&b->encoder, b, true);
+}
+
 static Status wire(Base *b) {
     const ArchConfig *c = &b->arch;
     double rope_scaling;
     TRY(make_position_tables(b, &rope_scaling));
-    b->stack = (Stack){.n_layers = c->n_layers,
-                       .width = c->width,
-                       .embed_scale = embed_scale(b),
-                       .embed_norm = norm_of(c, c->width),
-                       .position_offset = c->spec->position_offset,
-                       .embed_dropout = c->embed_dropout,
-                       .final_norm = norm_of(c, c->width)};
+    b->slot_layers = c->n_layers;
+    if (c->n_encoder_layers) b->slot_layers = 2 * c->n_layers + c->n_encoder_layers;
+    b->stack = stack_of(b, c->n_layers, SLOT_EMBED_DROPOUT, SLOT_FINAL_DROPOUT);
+    if (c->scaled_output) b->stack.out_scale = 1.0 / sqrt((double)c->width);
     if (c->embed_width != c->width) {
         b->stack.project_in =
-            linear_of(slot_of(c->n_layers, SLOT_PROJECT_IN), c->embed_width, c->width);
+            linear_of(slot_of(b->slot_layers, SLOT_PROJECT_IN), c->embed_width, c->width);
         b->stack.project_out =
-            linear_of(slot_of(c->n_layers, SLOT_PROJECT_OUT), c->width, c->embed_width);
+            linear_of(slot_of(b->slot_layers, SLOT_PROJECT_OUT), c->width, c->embed_width);
     }
-    b->stack.blocks = mem_zalloc((size_t)c->n_layers, sizeof *b->stack.blocks);
-    for (int64_t l = 0; l < c->n_layers; l++) wire_block(&b->stack.blocks[l], b, l, rope_scaling);
-    return OK;
+    for (int64_t l = 0; l < c->n_layers; l++)
+        wire_block(&b->stack.blocks[l], b, l, l, rope_scaling);
+    TRY(make_distances(&b->stack, b, false));
+    return c->n_encoder_layers ? wire_encoder(b, rope_scaling) : OK;
 }
 
 static void fill_info(Base *b) {
@@ -163,6 +221,8 @@ static void fill_info(Base *b) {
                          .vocab = c->vocab,
                          .width = c->embed_width,
                          .n_layers = c->n_layers,
+                         .n_encoder_layers = c->n_encoder_layers,
+                         .decoder_start_id = c->decoder_start_id,
                          .n_heads = c->n_heads,
                          .n_kv_heads = c->n_kv_heads,
                          .head_dim = c->head_dim,
@@ -191,13 +251,14 @@ static Status alloc_weights(Base *b) {
                          b->trainable));
     }
     if (b->arch.tied && b->with_head) b->head = b->stack.embed;
+    if (base_has_encoder(b)) b->encoder.embed = b->stack.embed;
     return OK;
 }
 
 /* The skeleton without memory for its weights: a file is compared with it first, so that a
  * description alone takes none. Takes `config`. */
 static Status base_create(Base **out, Dev *dev, Json *config, const char *where, DType dtype,
-                          bool trainable, bool trunk_only) {
+                          bool trainable, bool trunk_only, bool takes_source) {
     Base *b = mem_zalloc(1, sizeof *b);
     *out = b;
     b->dev = dev;
@@ -205,6 +266,11 @@ static Status base_create(Base **out, Dev *dev, Json *config, const char *where,
     b->dtype = dtype == DTYPE_NONE ? DTYPE_F32 : dtype;
     b->trainable = trainable;
     TRY(arch_config_read(&b->arch, config, where));
+    if (b->arch.n_encoder_layers && (!takes_source || trunk_only || b->arch.classifier))
+        return status_fail(ERR_DATA,
+                           "%s: %s is an encoder-decoder; sft and the verbs score, generate, init, export "
+                           "and merge of hone take one, nothing else does",
+                           where, b->arch.spec->architecture);
     b->with_head = !trunk_only && !b->arch.classifier;
     TRY(wire(b));
     import_name_weights(b);
@@ -223,7 +289,10 @@ void base_close(Base *b) {
     dev_free(b->dev, b->slopes.data);
     mem_free(b->refs);
     mem_free(b->modules);
+    dev_free(b->dev, b->stack.distance_ids.data);
+    dev_free(b->dev, b->encoder.distance_ids.data);
     mem_free(b->stack.blocks);
+    mem_free(b->encoder.blocks);
     mem_free(b->folder);
     json_free(b->config);
     mem_free(b);
@@ -286,6 +355,21 @@ static void draw_normal(float *to, int64_t n, double std, uint64_t seed, const c
     }
 }
 
+/* T5's, over initializer_factor: queries take the place of the missing 1/sqrt(D) of scores. */
+static double spread_by_inputs(const Base *b, const WeightRef *r) {
+    switch (r->kind) {
+    case WEIGHT_QUERY:
+        return 1.0 / sqrt((double)(r->cols * b->arch.head_dim));
+    case WEIGHT_MATRIX:
+    case WEIGHT_RESIDUAL:
+        return 1.0 / sqrt((double)r->cols);
+    case WEIGHT_DISTANCES:
+        return 1.0 / sqrt((double)b->arch.width);
+    default:
+        return 1.0;
+    }
+}
+
 /* As transformers draws: N(0, initializer_range), norms 1 in use, biases 0, the row of the padding
  * token 0 where the family's embedding knows one; GPT-2 narrows projections into the residual
  * stream by sqrt(2 L). */
@@ -294,6 +378,7 @@ static Status init_weight(Base *b, const WeightRef *r, uint64_t seed) {
     double std = b->arch.initializer_range;
     if (r->kind == WEIGHT_RESIDUAL && b->arch.spec->scaled_residual_init)
         std /= sqrt(2.0 * (double)b->arch.n_layers);
+    if (b->arch.spec->init_by_inputs) std *= spread_by_inputs(b, r);
     float *host = mem_zalloc((size_t)n, sizeof *host);
     if (r->rank == 2) draw_normal(host, n, std, seed, r->name);
     if (r->kind == WEIGHT_SCALE)
@@ -309,7 +394,8 @@ static Status init_weight(Base *b, const WeightRef *r, uint64_t seed) {
 static Status open_random(Base **out, Dev *dev, const BaseOptions *opt) {
     Json *config = NULL;
     TRY(json_read_file(&config, opt->config));
-    TRY(base_create(out, dev, config, opt->config, opt->dtype, opt->trainable, opt->trunk_only));
+    TRY(base_create(out, dev, config, opt->config, opt->dtype, opt->trainable, opt->trunk_only,
+                    opt->takes_source));
     TRY(alloc_weights(*out));
     for (int i = 0; i < (*out)->n_refs; i++) TRY(init_weight(*out, &(*out)->refs[i], opt->seed));
     return OK;
@@ -318,6 +404,19 @@ static Status open_random(Base **out, Dev *dev, const BaseOptions *opt) {
 /* A missing head means tied weights, unless config.json denies it. */
 static bool tied_in_file(const Json *config, const TensorFile *file) {
     return !json_get(config, "tie_word_embeddings") && !import_finds_head(file);
+}
+
+/* T5's config.json says whether the output is scaled, and no longer whether the head is tied: that
+ * is so when the file has no other head than the embedding. */
+static void untie_by_file(Json *config, const TensorFile *file) {
+    const char *type = NULL;
+    bool tied = true;
+    if (json_opt_str(&type, config, "model_type", "") != OK || !str_equal(type, "t5")) return;
+    if (json_opt_bool(&tied, config, "tie_word_embeddings", "") != OK) return;
+    if (!import_has_other_head(file) && tied) return;
+    if (!json_get(config, "scale_decoder_outputs"))
+        json_set(config, "scale_decoder_outputs", json_new_bool(tied));
+    json_set(config, "tie_word_embeddings", json_new_bool(!import_has_other_head(file)));
 }
 
 static Status open_folder(Base **out, Dev *dev, const BaseOptions *opt) {
@@ -329,7 +428,9 @@ static Status open_folder(Base **out, Dev *dev, const BaseOptions *opt) {
     TRY_GOTO(tensor_file_open(&file, opt->path), st, out);
     if (json_is(config, JSON_KIND_OBJECT) && tied_in_file(config, file))
         json_set(config, "tie_word_embeddings", json_new_bool(true));
-    st = base_create(out, dev, config, path, opt->dtype, opt->trainable, opt->trunk_only);
+    if (json_is(config, JSON_KIND_OBJECT)) untie_by_file(config, file);
+    st = base_create(out, dev, config, path, opt->dtype, opt->trainable, opt->trunk_only,
+                     opt->takes_source);
     config = NULL; /* the base's now */
     TRY_GOTO(st, st, out);
     (*out)->folder = mem_strdup(opt->path);
@@ -349,7 +450,8 @@ static Status open_gguf(Base **out, Dev *dev, const BaseOptions *opt) {
     Status st = OK;
     TRY_GOTO(gguf_open(&g, opt->path), st, out);
     TRY_GOTO(gguf_config(&config, g), st, out);
-    TRY_GOTO(base_create(out, dev, config, opt->path, opt->dtype, opt->trainable, opt->trunk_only),
+    TRY_GOTO(base_create(out, dev, config, opt->path, opt->dtype, opt->trainable, opt->trunk_only,
+                         opt->takes_source),
              st, out);
     (*out)->folder = mem_strdup(opt->path);
     TRY_GOTO(gguf_check(*out, g), st, out);
@@ -377,6 +479,21 @@ Status base_open(Base **out, Dev *dev, const BaseOptions *opt) {
     return st;
 }
 
+Status base_decoder_start(int32_t *out, const char *path, const char *config) {
+    *out = -1;
+    if (path && str_ends(path, ".gguf")) return OK;
+    char *where = path ? file_join(path, "config.json") : mem_strdup(config);
+    ArchConfig *arch = mem_zalloc(1, sizeof *arch);
+    Json *json = NULL;
+    Status st = json_read_file(&json, where);
+    if (st == OK) st = arch_config_read(arch, json, where);
+    if (st == OK && arch->n_encoder_layers) *out = arch->decoder_start_id;
+    json_free(json);
+    mem_free(arch);
+    mem_free(where);
+    return st;
+}
+
 bool base_is_frozen(const Base *b) {
     return !b->trainable;
 }
@@ -384,7 +501,7 @@ bool base_is_frozen(const Base *b) {
 Status base_clone(Base **out, const Base *from, bool trainable) {
     Base *b = NULL;
     Status st = base_create(&b, from->dev, json_clone(from->config), "config.json", from->dtype,
-                            trainable, !from->with_head);
+                            trainable, !from->with_head, base_has_encoder(from));
     if (st == OK) st = alloc_weights(b);
     if (st == OK) {
         if (from->folder) b->folder = mem_strdup(from->folder);

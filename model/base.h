@@ -14,9 +14,11 @@ typedef enum WeightKind {
     WEIGHT_SCALE,     /* [C] of a norm */
     WEIGHT_SHIFT,     /* [C] of a norm */
     WEIGHT_MATRIX,    /* [O,I] */
+    WEIGHT_QUERY,     /* [O,I] of the queries alone */
     WEIGHT_RESIDUAL,  /* [O,I] whose output is added to the residual stream */
     WEIGHT_BIAS,      /* [O] */
     WEIGHT_HEAD,      /* [V,C] */
+    WEIGHT_DISTANCES, /* [buckets,H] */
 } WeightKind;
 
 typedef struct WeightRef {
@@ -42,21 +44,27 @@ struct Base {
     char *folder; /* where it came from; NULL: random */
     DType dtype;  /* of frozen matrices */
     bool trainable, with_head;
-    Stack stack;
-    Weight head;       /* [V,C]; the embedding's when tied; none without */
-    Weight head_bias;  /* [V], or none */
-    Tensor inv_freq;   /* [rotary/2] f64, or none */
-    Tensor slopes;     /* [H] real, or none */
-    const char *trunk; /* "model.": what stands before the names of all but the head */
+    Stack stack;         /* the decoder */
+    Stack encoder;       /* n_layers 0: none; its embedding is the decoder's */
+    int64_t slot_layers; /* layers as slots count them (layers/flow.h): each attention is in one */
+    Weight head;         /* [V,C]; the embedding's when tied; none without */
+    Weight head_bias;    /* [V], or none */
+    Tensor inv_freq;     /* [rotary/2] f64, or none */
+    Tensor slopes;       /* [H] real, or none */
+    const char *trunk;   /* "model.": what stands before the names of all but the head */
     WeightRef *refs;
     int n_refs;
     ModuleRef *modules; /* every projection that an adapter may target */
     int n_modules;
 };
 
+static inline bool base_has_encoder(const Base *b) {
+    return b->encoder.n_layers > 0;
+}
+
 /* Slots that a table by slot needs (layers/flow.h). */
 static inline int base_slots(const Base *b) {
-    return (int)b->info.n_layers * SLOTS_PER_LAYER + SLOTS_BEHIND;
+    return (int)b->slot_layers * SLOTS_PER_LAYER + SLOTS_BEHIND;
 }
 
 /* A weight as files hold it (transposed back, rows in their order), in `dtype`, into to[rows*cols].

@@ -30,10 +30,13 @@ typedef struct GenStage {
     int32_t *start;                   /* [n_out+1] prompts: first row of each */
     int32_t *last;                    /* [n_out] prompts: last row of each */
     int32_t *lens, *table;            /* [n_out], [n_out*row_pages] decode */
-    double *temperature, *top_p;      /* [n_out] */
-    int32_t *top_k, *token;           /* [n_out] */
-    float *u;                         /* [n_out] */
-    double *logp;                     /* [n_out] or the entropy; and as real before that: */
+    /* Beside an encoder, `ids` to `start` of a prompt step are the encoder's; the decoder's: */
+    int32_t *decoder_ids, *decoder_slots, *decoder_start; /* [n_out], [n_out], [n_out+1] */
+    int32_t *source_lens, *source_table;                  /* as lens and table, of the encoder's */
+    double *temperature, *top_p;                          /* [n_out] */
+    int32_t *top_k, *token;                               /* [n_out] */
+    float *u;                                             /* [n_out] */
+    double *logp; /* [n_out] or the entropy; and as real before that: */
     void *real;
 } GenStage;
 
@@ -46,6 +49,7 @@ struct Generator {
     Arena arena;
     size_t scratch; /* arena mark: what a step allocates starts here */
     KvCache cache;
+    KvCache source; /* keys of cross-attention, of an encoder-decoder */
     Tensor *packed; /* [slots * LINEAR_PARTS] */
     GenRow *rows;   /* [max_batch] */
     int64_t n_running;
@@ -79,7 +83,7 @@ static void pack_weights(Generator *g, bool trains) {
     const Base *b = g->role.base;
     for (int i = 0; i < b->n_modules; i++) pack_linear(g, b->modules[i].linear, trains);
     if (weight_trains(&b->head) == trains)
-        op_pack(g->dev, g->packed[slot_of(b->info.n_layers, SLOT_HEAD) * LINEAR_PARTS],
+        op_pack(g->dev, g->packed[slot_of(b->slot_layers, SLOT_HEAD) * LINEAR_PARTS],
                 b->head.value);
 }
 
@@ -92,7 +96,7 @@ static void alloc_packed(Generator *g) {
             g->packed[m->slot * LINEAR_PARTS + p] =
                 panel_like(&g->arena, tensor_2d(NULL, m->w.value.dtype, m->part[p], m->inputs));
     }
-    g->packed[slot_of(b->info.n_layers, SLOT_HEAD) * LINEAR_PARTS] =
+    g->packed[slot_of(b->slot_layers, SLOT_HEAD) * LINEAR_PARTS] =
         panel_like(&g->arena, b->head.value);
 }
 
@@ -111,6 +115,11 @@ static void alloc_stage(Generator *g) {
     s->last = mem_zalloc(batch, sizeof *s->last);
     s->lens = mem_zalloc(batch, sizeof *s->lens);
     s->table = mem_zalloc(batch * (size_t)g->cache.row_pages, sizeof *s->table);
+    s->decoder_ids = mem_zalloc(batch, sizeof *s->decoder_ids);
+    s->decoder_slots = mem_zalloc(batch, sizeof *s->decoder_slots);
+    s->decoder_start = mem_zalloc(batch + 1, sizeof *s->decoder_start);
+    s->source_lens = mem_zalloc(batch, sizeof *s->source_lens);
+    s->source_table = mem_zalloc(batch * (size_t)g->cache.row_pages, sizeof *s->source_table);
     s->temperature = mem_zalloc(batch, sizeof *s->temperature);
     s->top_p = mem_zalloc(batch, sizeof *s->top_p);
     s->top_k = mem_zalloc(batch, sizeof *s->top_k);
@@ -121,9 +130,13 @@ static void alloc_stage(Generator *g) {
 }
 
 static void free_stage(GenStage *s) {
-    void *all[] = {s->place, s->ids,   s->positions, s->slots,       s->start,
-                   s->last,  s->lens,  s->table,     s->temperature, s->top_p,
-                   s->top_k, s->token, s->u,         s->logp,        s->real};
+    void *all[] = {s->place,       s->ids,           s->positions,
+                   s->slots,       s->start,         s->last,
+                   s->lens,        s->table,         s->temperature,
+                   s->top_p,       s->top_k,         s->token,
+                   s->u,           s->logp,          s->real,
+                   s->decoder_ids, s->decoder_slots, s->decoder_start,
+                   s->source_lens, s->source_table};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) mem_free(all[i]);
 }
 
@@ -144,6 +157,9 @@ static void generator_build(Generator *g) {
     alloc_packed(g);
     kvcache_init(&g->cache, g->dev, &g->arena, info->n_layers, info->n_kv_heads * info->head_dim,
                  g->limits.max_batch, g->limits.max_context);
+    if (base_has_encoder(g->role.base))
+        kvcache_init(&g->source, g->dev, &g->arena, info->n_layers,
+                     info->n_kv_heads * info->head_dim, g->limits.max_batch, g->limits.max_context);
     alloc_stage(g);
     g->rows = mem_zalloc((size_t)g->limits.max_batch, sizeof *g->rows);
     for (int64_t i = 0; i < g->limits.max_batch; i++) {
@@ -162,6 +178,7 @@ void generator_close(Generator *g) {
     mem_free(g->rows);
     free_stage(&g->stage);
     kvcache_free(&g->cache);
+    kvcache_free(&g->source);
     mem_free(g->packed);
     dev_free(g->dev, g->memory);
     mem_free(g);
@@ -218,34 +235,87 @@ static void sample(Generator *g, const Flow *f, Tensor h) {
     download(g, s->logp, logp);
 }
 
-/* Prompts: the rows attend to themselves, as in training, and fill the caches. Decode: one row a
- * request, which reads its cache. Otherwise the same blocks. */
-static void run_step(Generator *g, bool prompts) {
+static Flow step_flow(Generator *g, int64_t n, const int32_t *ids, const int32_t *positions) {
+    return (Flow){.dev = g->dev,
+                  .arena = &g->arena,
+                  .adapter = g->role.adapter,
+                  .packed = g->packed,
+                  .rows = {.n = n,
+                           .ids = upload(g, DTYPE_I32, n, ids),
+                           .positions = upload(g, DTYPE_I32, n, positions)}};
+}
+
+/* The caches as a decode step reads them. */
+static void read_cache(Generator *g, KvBatch *kv, const int32_t *lens, const int32_t *table) {
+    int64_t n = g->stage.n_out, pages = kv->cache->row_pages;
+    kv->lens = upload(g, DTYPE_I32, n, lens);
+    kv->table = tensor_view_2d(upload(g, DTYPE_I32, n * pages, table), n, pages);
+}
+
+/* Output of the stack [n_out,C]. Prompts: the rows attend to themselves, as in training, and fill
+ * the caches. Decode: one row a request, which reads its cache. Otherwise the same blocks. */
+static Tensor step_of_decoder(Generator *g, bool prompts) {
     GenStage *s = &g->stage;
-    arena_release(&g->arena, g->scratch);
     KvBatch kv = {.cache = &g->cache, .slots = upload(g, DTYPE_I32, s->n_rows, s->slots)};
-    Flow f = {.dev = g->dev,
-              .arena = &g->arena,
-              .adapter = g->role.adapter,
-              .kv = &kv,
-              .packed = g->packed,
-              .rows = {.n = s->n_rows,
-                       .ids = upload(g, DTYPE_I32, s->n_rows, s->ids),
-                       .positions = upload(g, DTYPE_I32, s->n_rows, s->positions)}};
-    if (prompts) {
+    Flow f = step_flow(g, s->n_rows, s->ids, s->positions);
+    f.kv = &kv;
+    if (prompts)
         f.rows.seq_start = upload(g, DTYPE_I32, s->n_out + 1, s->start);
-    } else {
-        kv.lens = upload(g, DTYPE_I32, s->n_out, s->lens);
-        kv.table = tensor_view_2d(upload(g, DTYPE_I32, s->n_out * g->cache.row_pages, s->table),
-                                  s->n_out, g->cache.row_pages);
-    }
+    else
+        read_cache(g, &kv, s->lens, s->table);
     Tensor h = flow_rows_by(&f, g->role.base->info.width);
     stack_fwd(&f, &g->role.base->stack, h, NULL, NULL);
-    if (prompts) {
-        Tensor ends = arena_2d(&g->arena, h.dtype, s->n_out, h.shape[1]);
-        op_gather_rows(g->dev, ends, h, upload(g, DTYPE_I32, s->n_out, s->last));
-        h = ends;
-    }
+    if (!prompts) return h;
+    Tensor ends = arena_2d(&g->arena, h.dtype, s->n_out, h.shape[1]);
+    op_gather_rows(g->dev, ends, h, upload(g, DTYPE_I32, s->n_out, s->last));
+    return ends;
+}
+
+/* The prompts go through the encoder, and keys and values of its output into the caches of
+ * cross-attention, while the decoder reads its start token. */
+static Tensor step_of_prompts_beside(Generator *g) {
+    GenStage *s = &g->stage;
+    const Base *b = g->role.base;
+    Flow reads = step_flow(g, s->n_rows, s->ids, s->positions);
+    reads.rows.seq_start = upload(g, DTYPE_I32, s->n_out + 1, s->start);
+    FlowMemory memory = {.rows = reads.rows, .h = flow_rows_by(&reads, b->encoder.width)};
+    stack_fwd(&reads, &b->encoder, memory.h, NULL, NULL);
+
+    KvBatch kv = {.cache = &g->cache, .slots = upload(g, DTYPE_I32, s->n_out, s->decoder_slots)};
+    KvBatch source = {.cache = &g->source, .slots = upload(g, DTYPE_I32, s->n_rows, s->slots)};
+    memset(s->lens, 0, (size_t)s->n_out * sizeof *s->lens); /* every start stands at position 0 */
+    Flow f = step_flow(g, s->n_out, s->decoder_ids, s->lens);
+    f.rows.seq_start = upload(g, DTYPE_I32, s->n_out + 1, s->decoder_start);
+    f.kv = &kv;
+    f.memory = &memory;
+    f.memory_kv = &source;
+    Tensor h = flow_rows_by(&f, b->info.width);
+    stack_fwd(&f, &b->stack, h, NULL, NULL);
+    return h;
+}
+
+static Tensor step_of_decode_beside(Generator *g) {
+    GenStage *s = &g->stage;
+    KvBatch kv = {.cache = &g->cache, .slots = upload(g, DTYPE_I32, s->n_rows, s->slots)};
+    KvBatch source = {.cache = &g->source};
+    read_cache(g, &kv, s->lens, s->table);
+    read_cache(g, &source, s->source_lens, s->source_table);
+    Flow f = step_flow(g, s->n_rows, s->ids, s->positions);
+    f.kv = &kv;
+    f.memory_kv = &source;
+    Tensor h = flow_rows_by(&f, g->role.base->info.width);
+    stack_fwd(&f, &g->role.base->stack, h, NULL, NULL);
+    return h;
+}
+
+static void run_step(Generator *g, bool prompts) {
+    arena_release(&g->arena, g->scratch);
+    Tensor h;
+    if (!base_has_encoder(g->role.base))
+        h = step_of_decoder(g, prompts);
+    else
+        h = prompts ? step_of_prompts_beside(g) : step_of_decode_beside(g);
+    Flow f = {.dev = g->dev, .arena = &g->arena, .packed = g->packed};
     sample(g, &f, h);
 }
 
@@ -334,26 +404,46 @@ static void stage_row(GenStage *s, const KvCache *cache, int64_t place, int32_t 
     s->slots[s->n_rows++] = kvcache_slot(cache, place, position);
 }
 
+/* The decoder's first row beside an encoder. */
+static void stage_start(Generator *g, int64_t place) {
+    GenStage *s = &g->stage;
+    kvcache_grow(&g->cache, place, 1);
+    s->decoder_ids[s->n_out] = g->role.base->info.decoder_start_id;
+    s->decoder_slots[s->n_out] = kvcache_slot(&g->cache, place, 0);
+    s->decoder_start[s->n_out + 1] = (int32_t)s->n_out + 1;
+}
+
 static void stage_prompt(Generator *g, int64_t place, const GenOptions *opt) {
     GenStage *s = &g->stage;
     const GenRequest *r = g->rows[place].request;
-    kvcache_grow(&g->cache, place, r->n_prompt);
-    for (int64_t t = 0; t < r->n_prompt; t++) stage_row(s, &g->cache, place, r->prompt[t], t);
+    KvCache *reads = base_has_encoder(g->role.base) ? &g->source : &g->cache;
+    kvcache_grow(reads, place, r->n_prompt);
+    for (int64_t t = 0; t < r->n_prompt; t++) stage_row(s, reads, place, r->prompt[t], t);
+    if (reads == &g->source) stage_start(g, place);
     s->last[s->n_out] = (int32_t)s->n_rows - 1;
     s->place[s->n_out] = (int32_t)place;
     stage_sampling(s, s->n_out, &g->rows[place], opt);
     s->start[++s->n_out] = (int32_t)s->n_rows;
 }
 
+static void stage_table(int32_t *to, const KvCache *cache, int64_t place) {
+    memcpy(to, cache->table + place * cache->row_pages, (size_t)cache->row_pages * sizeof *to);
+}
+
 static void stage_decode(Generator *g, int64_t place, const GenOptions *opt) {
     GenStage *s = &g->stage;
     const GenRow *row = &g->rows[place];
-    int64_t position = row->request->n_prompt + row->n - 1, pages = g->cache.row_pages;
+    bool beside = base_has_encoder(g->role.base);
+    int64_t before = beside ? 1 : row->request->n_prompt; /* rows of the decoder before new ones */
+    int64_t position = before + row->n - 1, pages = g->cache.row_pages;
     kvcache_grow(&g->cache, place, position + 1);
     stage_row(s, &g->cache, place, row->tokens[row->n - 1], position);
-    memcpy(s->table + s->n_out * pages, g->cache.table + place * pages,
-           (size_t)pages * sizeof *s->table);
+    stage_table(s->table + s->n_out * pages, &g->cache, place);
     s->lens[s->n_out] = (int32_t)position + 1;
+    if (beside) {
+        stage_table(s->source_table + s->n_out * pages, &g->source, place);
+        s->source_lens[s->n_out] = (int32_t)row->request->n_prompt;
+    }
     s->place[s->n_out] = (int32_t)place;
     stage_sampling(s, s->n_out++, row, opt);
 }
@@ -361,11 +451,16 @@ static void stage_decode(Generator *g, int64_t place, const GenOptions *opt) {
 /* ---- running
  * ------------------------------------------------------------------------------------- */
 
+static void free_place(Generator *g, int64_t place) {
+    kvcache_drop(&g->cache, place);
+    if (base_has_encoder(g->role.base)) kvcache_drop(&g->source, place);
+}
+
 static void finish(Generator *g, int64_t place, bool stopped, const GenOptions *opt) {
     GenRow *row = &g->rows[place];
     GenResult result = {.tokens = row->tokens, .logp = row->logp, .n = row->n, .stopped = stopped};
     if (opt->on_done) opt->on_done(opt->ctx, row->index, &result);
-    kvcache_drop(&g->cache, place);
+    free_place(g, place);
     row->request = NULL;
     g->n_running--;
 }
@@ -423,7 +518,7 @@ static bool decode(Generator *g, const GenOptions *opt) {
 static void drop_all(Generator *g) {
     for (int64_t place = 0; place < g->limits.max_batch; place++) {
         if (!g->rows[place].request) continue;
-        kvcache_drop(&g->cache, place);
+        free_place(g, place);
         g->rows[place].request = NULL;
     }
     g->n_running = 0;
@@ -463,8 +558,7 @@ static void stage_pads(Generator *g) {
         int64_t place = s->place[i], n = g->rows[place].request->n_prompt;
         kvcache_grow(&g->cache, place, n + 1);
         stage_row(s, &g->cache, place, 0, n);
-        memcpy(s->table + i * pages, g->cache.table + place * pages,
-               (size_t)pages * sizeof *s->table);
+        stage_table(s->table + i * pages, &g->cache, place);
         s->lens[i] = (int32_t)n;
     }
 }
@@ -472,6 +566,7 @@ static void stage_pads(Generator *g) {
 Status generate_pad_entropy(Generator *g, const GenRequest *requests, int64_t n, double temperature,
                             double *entropy, double *pad_entropy) {
     const GenOptions none = {0};
+    CHECK(!base_has_encoder(g->role.base), "entropies behind a text, of an encoder-decoder");
     TRY(check_requests(g, requests, n));
     g->entropy_temperature = temperature;
     pack_weights(g, true);

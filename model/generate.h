@@ -4,6 +4,9 @@
  * place goes to the next request. A row's tokens depend on its prompt, its settings, and its own
  * RNG stream (seed, row_id, step), never on its neighbours: token t of a row uses rng_block(seed,
  * rng_subsequence(RNG_SAMPLE, row_id), rng_offset(step, t)), word 0.
+ *
+ * An encoder-decoder's prompt is read by the encoder; the decoder begins with the model's start
+ * token, which is none of the new ones.
  */
 #ifndef HONE_MODEL_GENERATE_H
 #define HONE_MODEL_GENERATE_H
@@ -65,7 +68,8 @@ Status generate(Generator *g, const GenRequest *requests, int64_t n, const GenOp
  * token that follows it, and of the one that follows a PAD there. Such a PAD is token 0 at the
  * position behind the text, which sees the text, but neither itself nor other PADs; so all PADs of
  * a row have the same. Fills entropy and pad_entropy [n], at one temperature; max_new_tokens must
- * be at least 1 and the rest of the sampling settings is not read. Errors as of generate. */
+ * be at least 1 and the rest of the sampling settings is not read. Errors as of generate. Of a
+ * decoder alone. */
 Status generate_pad_entropy(Generator *g, const GenRequest *requests, int64_t n, double temperature,
                             double *entropy, double *pad_entropy);
 

@@ -34,7 +34,7 @@ typedef struct ChunkTensors {
 } ChunkTensors;
 
 void head_logits(const Flow *f, const Base *b, Tensor logits, Tensor h) {
-    int slot = slot_of(b->info.n_layers, SLOT_HEAD);
+    int slot = slot_of(b->slot_layers, SLOT_HEAD);
     Tensor packed = f->packed ? f->packed[slot * LINEAR_PARTS] : tensor_none();
     CHECK(weight_exists(&b->head), "log-probs are asked of a base without lm_head");
     op_linear_fwd(f->dev, logits, h, tensor_is_none(packed) ? b->head.value : packed,

@@ -54,15 +54,18 @@ typedef struct BaseOptions {
     const char *config; /* a config.json: random weights from `seed`, drawn as transformers does
                            (normal, initializer_range) */
     uint64_t seed;
-    DType dtype;     /* how frozen weights are stored (f32, bf16, f16); trainable ones are real */
-    bool trainable;  /* full fine-tuning: every weight gets a gradient */
-    bool trunk_only; /* without lm_head: reward and value models, which ask for no log-probs */
+    DType dtype;       /* how frozen weights are stored (f32, bf16, f16); trainable ones are real */
+    bool trainable;    /* full fine-tuning: every weight gets a gradient */
+    bool takes_source; /* passes give rows to an encoder too: an encoder-decoder may be opened */
+    bool trunk_only;   /* without lm_head: reward and value models, which ask for no log-probs */
 } BaseOptions;
 
 typedef struct BaseInfo {
     const char *architecture; /* "LlamaForCausalLM", ... */
-    int64_t vocab, width /* of the output */, n_layers, n_heads, n_kv_heads, head_dim, mlp_width,
-        max_positions;
+    int64_t n_encoder_layers; /* 0: a decoder alone; Rows have a `source` where it is not */
+    int32_t decoder_start_id; /* what the rows of such a decoder begin with; else -1 */
+    int64_t vocab, width /* of the output */, n_layers /* the decoder's */, n_heads, n_kv_heads,
+        head_dim, mlp_width, max_positions;
     int64_t position_limit; /* sequences cannot be longer (learned positions; arch_position_limit);
                                0: they can */
     int64_t n_params;       /* scalars, tied counted once */
@@ -73,6 +76,9 @@ typedef struct BaseInfo {
 /* ERR_INPUT: missing file or shard; ERR_DATA: unknown architecture (named), shape that does not fit
  * (tensor named). */
 Status base_open(Base **out, Dev *dev, const BaseOptions *opt);
+/* Is it an encoder-decoder? What its decoder begins with, -1 when it is none: from config.json
+ * alone, before data are read for it. Errors as of base_open. */
+Status base_decoder_start(int32_t *out, const char *path, const char *config);
 /* An independent copy of the weights: TRL's full reference or value model; trainable or not. */
 Status base_clone(Base **out, const Base *from, bool trainable);
 void base_close(Base *b);
@@ -203,7 +209,8 @@ typedef struct TokenLoss {
 
 typedef struct PassLimits {
     int64_t max_rows, max_seqs;
-    bool backward; /* gradients too, else scoring only */
+    int64_t max_source_rows; /* of an encoder; 0 without */
+    bool backward;           /* gradients too, else scoring only */
     Recompute recompute;
 } PassLimits;
 

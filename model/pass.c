@@ -21,6 +21,12 @@ struct Pass {
     double drawn[STACK_NOISE_SIZE], noise[STACK_NOISE_SIZE];
     BlockSaved blocks[ARCH_MAX_LAYERS];
     Tensor inputs[ARCH_MAX_LAYERS + 1];
+    /* Of an encoder beside the stack: what its backward needs, its output and the gradient of it.
+     */
+    StackSaved encoder;
+    BlockSaved encoder_blocks[ARCH_MAX_LAYERS];
+    Tensor encoder_inputs[ARCH_MAX_LAYERS + 1];
+    FlowMemory source;
     /* Between pass_forward and pass_backward: */
     bool pending;
     Role role;
@@ -82,10 +88,23 @@ static Tensor upload_row_seq(Pass *p, const Rows *rows) {
     return t;
 }
 
+static FlowRows upload_rows(Pass *p, const Rows *rows) {
+    return (FlowRows){
+        .n = rows->n_rows,
+        .ids = upload_1d(p, DTYPE_I32, rows->n_rows, rows->ids),
+        .positions = upload_1d(p, DTYPE_I32, rows->n_rows, rows->positions),
+        .seq_start = upload_1d(p, DTYPE_I32, rows->n_seqs + 1, rows->seq_start),
+        .seq_ids = upload_1d(p, DTYPE_I64, rows->n_seqs, rows->seq_ids),
+        .row_seq = upload_row_seq(p, rows),
+    };
+}
+
 static void flow_begin(Pass *p, Flow *f, const Role *role, const Rows *rows, const PassOptions *opt,
                        bool save) {
     CHECK(!p->pending, "pass_backward is still owed");
     const BaseInfo *info = &role->base->info;
+    CHECK(base_has_encoder(role->base) == (rows->source != NULL),
+          "%s: rows with or without a source", info->architecture);
     rows_check(rows, info->vocab);
     if (info->position_limit > 0 && !dev_measuring(p->dev))
         for (int64_t i = 0; i < rows->n_rows; i++)
@@ -99,14 +118,25 @@ static void flow_begin(Pass *p, Flow *f, const Role *role, const Rows *rows, con
                 .dropout = opt->dropout,
                 .seed = opt->seed,
                 .step = opt->step};
-    f->rows = (FlowRows){
-        .n = rows->n_rows,
-        .ids = upload_1d(p, DTYPE_I32, rows->n_rows, rows->ids),
-        .positions = upload_1d(p, DTYPE_I32, rows->n_rows, rows->positions),
-        .seq_start = upload_1d(p, DTYPE_I32, rows->n_seqs + 1, rows->seq_start),
-        .seq_ids = upload_1d(p, DTYPE_I64, rows->n_seqs, rows->seq_ids),
-        .row_seq = upload_row_seq(p, rows),
-    };
+    f->rows = upload_rows(p, rows);
+    if (!rows->source) return;
+    p->source = (FlowMemory){.rows = upload_rows(p, rows->source)};
+    f->memory = &p->source;
+}
+
+/* The pass over the encoder's rows. */
+static Flow encoder_flow(const Flow *f) {
+    Flow g = flow_of_memory(f);
+    g.memory = NULL;
+    return g;
+}
+
+static void encoder_fwd(Pass *p, const Flow *f, const Base *b, const PassOptions *opt) {
+    Flow g = encoder_flow(f);
+    p->encoder = (StackSaved){
+        .blocks = p->encoder_blocks, .inputs = p->encoder_inputs, .recompute = opt->recompute};
+    p->source.h = flow_rows_by(&g, b->encoder.width);
+    stack_fwd(&g, &b->encoder, p->source.h, NULL, &p->encoder);
 }
 
 /* The trunk; returns its output [N,C]. */
@@ -115,6 +145,7 @@ static Tensor trunk_fwd(Pass *p, const Flow *f, const Role *role, const Rows *ro
     *saved = (StackSaved){.blocks = p->blocks, .inputs = p->inputs, .recompute = opt->recompute};
     StackNoise noise = {
         .alpha = opt->neftune_alpha, .rows = rows, .drawn = p->drawn, .real = p->noise};
+    if (rows->source) encoder_fwd(p, f, role->base, opt);
     Tensor h = flow_rows_by(f, role->base->info.width);
     stack_fwd(f, &role->base->stack, h, opt->neftune_alpha > 0.0 ? &noise : NULL, saved);
     return h;
@@ -134,16 +165,25 @@ static HeadWalk walk_of(Pass *p, const Flow *f, const Role *role, const Rows *ro
                       .want_argmax = loss->want_argmax};
 }
 
-/* The walk back through the head, then the trunk. */
-static void walk_back(HeadWalk *w, const StackSaved *saved) {
+static Tensor cleared(const Flow *f, Tensor like) {
+    Tensor t = arena_like(f->arena, like);
+    op_fill(f->dev, t, 0.0);
+    return t;
+}
+
+/* The walk back through the head, then the trunk, then the encoder. */
+static void walk_back(Pass *p, HeadWalk *w, const StackSaved *saved) {
     const Flow *f = w->flow;
-    const Stack *stack = &w->role->base->stack;
+    const Stack *stack = &w->role->base->stack, *encoder = &w->role->base->encoder;
+    Flow source = f->memory ? encoder_flow(f) : (Flow){0};
+    bool to_encoder = f->memory && stack_trains(&source, encoder);
+    if (to_encoder) p->source.dh = cleared(f, p->source.h);
     bool below = stack_trains(f, stack);
     w->backward = true;
-    w->dh = below ? arena_like(f->arena, w->h) : tensor_none();
-    if (below) op_fill(f->dev, w->dh, 0.0);
+    w->dh = below ? cleared(f, w->h) : tensor_none();
     head_walk(w);
     if (below) stack_bwd(f, stack, w->dh, saved);
+    if (to_encoder) stack_bwd(&source, encoder, p->source.dh, &p->encoder);
 }
 
 /* ---- scoring
@@ -225,7 +265,7 @@ void pass_train(Pass *p, const Role *role, const Rows *rows, const PassOptions *
     HeadWalk w = walk_of(p, &f, role, rows, opt, h, loss);
     w.want_value = role->head != NULL;
     w.want_logp = rows->targets && weight_exists(&role->base->head);
-    walk_back(&w, &saved);
+    walk_back(p, &w, &saved);
 }
 
 void pass_forward(Pass *p, const Role *role, const Rows *rows, const PassOptions *opt,
@@ -257,7 +297,7 @@ void pass_backward(Pass *p, const PassGrad *grad) {
     HeadWalk w = walk_of(p, &p->flow, &p->role, &p->rows, &p->opt, p->h, &loss);
     w.want_value = grad->dvalue != NULL;
     w.want_logp = grad->dlogp || grad->dentropy;
-    walk_back(&w, &p->saved);
+    walk_back(p, &w, &p->saved);
 }
 
 /* ---- planning
@@ -313,15 +353,24 @@ static size_t measure(const Role *role, const Role *ref, const PassLimits *limit
     arena_init_measure(&p->arena, "activations");
     void *memory = NULL;
     Rows rows = longest_rows(limits->max_rows, &memory);
+    CHECK(base_has_encoder(role->base) == (limits->max_source_rows > 0), "%lld rows of a source",
+          (long long)limits->max_source_rows);
+    void *source_memory = NULL;
+    Rows source = longest_rows(limits->max_source_rows, &source_memory);
+    source.targets = NULL;
+    if (limits->max_source_rows) rows.source = &source;
     double *numbers = mem_zalloc((size_t)rows.n_rows, sizeof *numbers);
     dev_set_measure(dev, true);
     run(p, &rows, limits, role, ref, numbers);
     dev_set_measure(dev, false);
-    /* More sequences take longer lists of them, and nothing else: once for each forward. */
+    /* More sequences take longer lists of them, and nothing else: once for each forward or encoder.
+     */
     size_t lists = (size_t)limits->max_seqs * (sizeof(int32_t) + sizeof(int64_t)) + 2 * ARENA_ALIGN;
-    size_t bytes = p->arena.peak + (ref ? 2 : 1) * lists;
+    if (ref || rows.source) lists *= 2;
+    size_t bytes = p->arena.peak + lists;
     mem_free(numbers);
     mem_free(memory);
+    mem_free(source_memory);
     pass_close(p);
     return bytes;
 }

@@ -301,6 +301,38 @@ static Status read_falcon(ArchConfig *c, const Json *config, const char *where) 
     return OK;
 }
 
+/* `relu`, or `gated-` and its name; gated-gelu means the tanh form. */
+static Status read_t5_mlp(ArchConfig *c, const Json *config, const char *where) {
+    const char *word = "relu";
+    TRY(json_opt_str(&word, config, "feed_forward_proj", where));
+    c->gated = str_starts(word, "gated-");
+    if (str_equal(word, "gated-gelu")) word = "gated-gelu_new";
+    return arch_act_by_name(&c->act, c->gated ? word + strlen("gated-") : word, where);
+}
+
+static Status read_t5(ArchConfig *c, const Json *config, const char *where) {
+    const Json *layers = json_get(config, "num_decoder_layers");
+    TRY(read_size(&c->n_encoder_layers, 6, config, (ArchKey){"num_layers"}, where));
+    if (!layers || json_is(layers, JSON_KIND_NULL)) c->n_layers = c->n_encoder_layers;
+    if (c->n_encoder_layers > ARCH_MAX_LAYERS || c->n_layers > ARCH_MAX_LAYERS)
+        return status_fail(ERR_DATA, "%s: at most %d layers are supported", where, ARCH_MAX_LAYERS);
+    TRY(read_size(&c->buckets, 32, config, (ArchKey){"relative_attention_num_buckets"}, where));
+    TRY(read_size(&c->max_distance, 128, config, (ArchKey){"relative_attention_max_distance"},
+                  where));
+    if (c->buckets < 4 || c->buckets % 2 || c->max_distance <= c->buckets / 2 ||
+        c->max_distance > 1 << 16)
+        return status_fail(ERR_DATA,
+                           "%s: %lld buckets for distances up to %lld; an even number from 4 on is "
+                           "needed, and distances from half of it to 65536",
+                           where, (long long)c->buckets, (long long)c->max_distance);
+    TRY(read_t5_mlp(c, config, where));
+    c->score_scale = 1.0;
+    c->mlp_dropout = c->final_dropout = c->mlp_resid_dropout;
+    c->scaled_output = c->tied;
+    TRY(json_opt_bool(&c->scaled_output, config, "scale_decoder_outputs", where));
+    return OK;
+}
+
 /* What a family has beyond the common keys. */
 static Status read_family(ArchConfig *c, const Json *config, const char *where) {
     bool scaled = true;
@@ -337,6 +369,8 @@ static Status read_family(ArchConfig *c, const Json *config, const char *where) 
         return read_falcon(c, config, where);
     case FAMILY_BLOOM:
         return must_be(false, config, "apply_residual_connection_post_layernorm", where);
+    case FAMILY_T5:
+        return read_t5(c, config, where);
     case FAMILY_MISTRAL:
     case FAMILY_QWEN2:
     case FAMILY_PHI3:
@@ -368,7 +402,7 @@ static Status read_options(ArchConfig *c, const Json *config, const char *where)
     TRY(json_opt_bool(&c->tied, config, "tie_word_embeddings", where));
     c->norm_eps = s->defaults.norm_eps;
     if (s->keys.norm_eps[0]) TRY(json_opt_num(&c->norm_eps, config, s->keys.norm_eps[0], where));
-    c->initializer_range = 0.02;
+    c->initializer_range = s->init_by_inputs ? 1.0 : 0.02;
     TRY(json_opt_num(&c->initializer_range, config, s->keys.initializer_range[0], where));
     if (!(c->norm_eps > 0.0 && c->initializer_range >= 0.0))
         return status_fail(ERR_DATA, "%s: the norms' epsilon %g and `%s` %g must be above 0", where,
@@ -385,6 +419,7 @@ static Status read_options(ArchConfig *c, const Json *config, const char *where)
     c->wiring = s->wiring;
     c->one_norm = s->one_norm && s->wiring == BLOCK_PARALLEL;
     c->qk_norm = s->qk_norm;
+    c->gated = s->gated;
     c->final_norm = true;
     c->embed_width = c->width;
     c->qkv = s->qkv;
@@ -398,7 +433,11 @@ static Status read_options(ArchConfig *c, const Json *config, const char *where)
     TRY(read_family(c, config, where));
     TRY(read_token(&c->bos_id, s->defaults.bos_id, config, "bos_token_id", where));
     TRY(read_token(&c->eos_id, s->defaults.eos_id, config, "eos_token_id", where));
-    return read_token(&c->pad_id, s->defaults.pad_id, config, "pad_token_id", where);
+    TRY(read_token(&c->pad_id, s->defaults.pad_id, config, "pad_token_id", where));
+    c->decoder_start_id = -1;
+    if (c->n_encoder_layers == 0) return OK;
+    return read_token(&c->decoder_start_id, c->pad_id >= 0 ? c->pad_id : 0, config,
+                      "decoder_start_token_id", where);
 }
 
 Status arch_config_read(ArchConfig *out, const Json *config, const char *where) {

@@ -31,8 +31,14 @@ typedef enum Family {
     FAMILY_MPT,
     FAMILY_FALCON,
     FAMILY_BLOOM,
+    FAMILY_T5,
 } Family;
-typedef enum PositionKind { POSITION_ROPE, POSITION_LEARNED, POSITION_ALIBI } PositionKind;
+typedef enum PositionKind {
+    POSITION_ROPE,
+    POSITION_LEARNED,
+    POSITION_ALIBI,
+    POSITION_DISTANCE, /* learned numbers on scores, one a bucket of distances */
+} PositionKind;
 typedef enum WindowRule {
     WINDOW_NONE,  /* every key is seen */
     WINDOW_ALL,   /* `sliding_window` in every layer (Mistral) */
@@ -93,6 +99,7 @@ typedef struct ArchSpec {
     QkvKind qkv;
     bool conv1d;                                  /* files hold projections as [I,O] */
     bool qkv_bias, out_bias, mlp_bias, head_bias; /* without a word from config.json */
+    bool init_by_inputs; /* matrices start at initializer_range / sqrt(inputs), tables at it */
     bool scaled_residual_init; /* output projections start at initializer_range / sqrt(2 L) */
     ArchKeys keys;
     ArchDefaults defaults;
@@ -130,10 +137,13 @@ typedef struct ArchConfig {
     const ArchSpec *spec;
     bool classifier; /* the folder is an XForSequenceClassification: no lm_head */
     int64_t vocab, width, n_layers, n_heads, n_kv_heads, head_dim, mlp_width, max_positions;
+    int64_t n_encoder_layers; /* 0: a decoder alone; n_layers are the decoder's */
     int64_t embed_width; /* of the embedding and of the head; width unless projected (OPT-350m) */
     double norm_eps, initializer_range;
     ActKind act;
+    bool gated;
     bool tied;
+    bool scaled_output; /* logits are divided by sqrt(width) */
     BlockWiring wiring;
     bool one_norm, qk_norm, final_norm;
     QkvKind qkv;
@@ -142,16 +152,19 @@ typedef struct ArchConfig {
     bool slides[ARCH_MAX_LAYERS];
     PositionKind position;
     RopeConfig rope;
-    int64_t rotary;    /* channels of a head that turn */
-    double alibi_max;  /* the smallest slope is 2^-alibi_max */
+    int64_t rotary;                /* channels of a head that turn */
+    double alibi_max;              /* the smallest slope is 2^-alibi_max */
+    int64_t buckets, max_distance; /* POSITION_DISTANCE: from max_distance on all are one */
     bool alibi_scaled; /* the bias is rounded to bfloat16 and scaled like the scores (Falcon) */
     double embed_dropout, attn_dropout, attn_resid_dropout, mlp_resid_dropout;
-    double score_scale;  /* of q.k */
+    double mlp_dropout, final_dropout; /* inside the MLP; behind the final norms */
+    double score_scale;                /* of q.k */
     bool scale_by_layer; /* attention scores also divided by layer + 1 (GPT-2's option) */
     double attn_cap;     /* c tanh(s/c) on scores; 0: none */
     double logit_cap;    /* the same on logits */
     double clip_qkv;     /* queries, keys and values lie in [-clip,clip]; 0: anywhere */
     int32_t bos_id, eos_id, pad_id;
+    int32_t decoder_start_id; /* what a decoder beside an encoder begins with; else -1 */
 } ArchConfig;
 
 /* ERR_DATA: unknown architecture (named), a size that cannot be, an option that is not supported
@@ -167,6 +180,9 @@ double arch_rope_frequencies(double *inv_freq, const ArchConfig *config);
 const char *arch_rope_name(RopeKind kind);
 /* slopes[n_heads]: what one position of distance adds to a scaled score (Press et al. 2021). */
 void arch_alibi_slopes(double *slopes, const ArchConfig *config);
+/* ids[2*max_distance+1]: the bucket of distance key - query = i - max_distance, of an encoder
+ * (`bidirectional`) or a decoder (Raffel et al. 2020). */
+void arch_distance_buckets(int32_t *ids, const ArchConfig *config, bool bidirectional);
 /* Sequences cannot be longer; 0: they can. Learned positions end; frequencies of `dynamic` and
  * `longrope` change with the length of the text beyond the length they were trained at, so that the
  * same prefix would mean something else in a longer text. */

@@ -5,6 +5,7 @@
 #include "core/str.h"
 
 #include <math.h>
+#include <stdlib.h>
 
 /* ---- reading
  * ------------------------------------------------------------------------------------- */
@@ -216,5 +217,28 @@ void arch_alibi_slopes(double *slopes, const ArchConfig *c) {
         dtype_convert(&rounded, DTYPE_BF16, &slopes[h], DTYPE_F64, 1);
         dtype_convert(&slopes[h], DTYPE_F64, &rounded, DTYPE_BF16, 1);
         slopes[h] *= c->score_scale;
+    }
+}
+
+/* ---- buckets of distances
+ * ------------------------------------------------------------------------ */
+
+/* Half of the buckets are a distance each, the others wider and wider, in float as transformers
+ * computes it: near the bounds the rounding decides. */
+static int32_t distance_bucket(int64_t distance, int64_t n, int64_t max_distance) {
+    int64_t exact = n / 2;
+    if (distance < exact) return (int32_t)distance;
+    float scale = (float)log((double)max_distance / (double)exact);
+    float wide = logf((float)distance / (float)exact) / scale * (float)(n - exact);
+    int64_t bucket = exact + (int64_t)wide;
+    return (int32_t)(bucket < n ? bucket : n - 1);
+}
+
+void arch_distance_buckets(int32_t *ids, const ArchConfig *c, bool bidirectional) {
+    int64_t n = bidirectional ? c->buckets / 2 : c->buckets, far = c->max_distance;
+    for (int64_t d = -far; d <= far; d++) {
+        int64_t back = bidirectional ? llabs(d) : d < 0 ? -d : 0;
+        int32_t ahead = bidirectional && d > 0 ? (int32_t)n : 0;
+        ids[d + far] = ahead + distance_bucket(back, n, far);
     }
 }

@@ -43,6 +43,12 @@ static void add_noise(const Flow *f, Tensor x, const StackNoise *noise) {
     arena_release(f->arena, mark);
 }
 
+/* In place. */
+static void drop(const Flow *f, double p, int slot, Tensor x) {
+    DropoutKey key = flow_dropout(f, p, slot);
+    if (key.p > 0.0) op_dropout(f->dev, x, x, f->rows.row_seq, f->rows.positions, key);
+}
+
 static bool projects(const Linear *m) {
     return m->outputs > 0;
 }
@@ -64,13 +70,11 @@ static void embed_fwd(const Flow *f, const Stack *m, Tensor x, const StackNoise 
     if (weight_exists(&m->positions))
         op_embed_fwd(f->dev, y, position_rows(m, m->positions.value), f->rows.positions, 1.0, true);
     if (norm) norm_fwd(f, &m->embed_norm, x, y, &s->embed_norm);
-    DropoutKey key = flow_dropout(f, m->embed_dropout, slot_of(m->n_layers, SLOT_EMBED_DROPOUT));
-    if (key.p > 0.0) op_dropout(f->dev, x, x, f->rows.row_seq, f->rows.positions, key);
+    drop(f, m->embed_dropout, m->embed_slot, x);
 }
 
 static void embed_bwd(const Flow *f, const Stack *m, Tensor dx, const StackSaved *s) {
-    DropoutKey key = flow_dropout(f, m->embed_dropout, slot_of(m->n_layers, SLOT_EMBED_DROPOUT));
-    if (key.p > 0.0) op_dropout(f->dev, dx, dx, f->rows.row_seq, f->rows.positions, key);
+    drop(f, m->embed_dropout, m->embed_slot, dx);
     if (weight_exists(&m->embed_norm.w)) {
         Tensor dy = arena_like(f->arena, dx);
         op_fill(f->dev, dy, 0.0);
@@ -118,9 +122,23 @@ static Tensor blocks_fwd(const Flow *f, const Stack *m, Tensor x) {
     return x;
 }
 
-void stack_fwd(const Flow *f, const Stack *m, Tensor h, const StackNoise *noise, StackSaved *s) {
+/* The pass as its blocks see it: with the biases by distance. */
+static Flow flow_with_bias(const Flow *f, const Stack *m, StackSaved *s) {
+    Flow g = *f;
+    g.bias = g.dbias = s->bias = tensor_none();
+    if (!weight_exists(&m->distances)) return g;
+    s->bias =
+        arena_2d(f->arena, dev_real(f->dev), m->distance_ids.shape[0], m->distances.value.shape[1]);
+    op_embed_fwd(f->dev, s->bias, m->distances.value, m->distance_ids, 1.0, false);
+    g.bias = s->bias;
+    return g;
+}
+
+void stack_fwd(const Flow *flow, const Stack *m, Tensor h, const StackNoise *noise, StackSaved *s) {
     StackSaved unused;
     StackSaved *ends = s ? s : &unused;
+    Flow with_bias = flow_with_bias(flow, m, ends);
+    const Flow *f = &with_bias;
     bool narrow = projects(&m->project_out);
     Tensor x = flow_rows_by(f, m->width), out = narrow ? flow_rows_by(f, m->width) : h;
     embed_fwd(f, m, x, noise, ends);
@@ -130,6 +148,8 @@ void stack_fwd(const Flow *f, const Stack *m, Tensor h, const StackNoise *noise,
     else
         op_copy(f->dev, out, x);
     if (narrow) linear_fwd(f, &m->project_out, &h, out, false, &ends->project_out);
+    drop(f, m->final_dropout, m->final_slot, h);
+    if (m->out_scale != 1.0) op_scale(f->dev, h, m->out_scale);
 }
 
 static bool embed_trains(const Flow *f, const Stack *m) {
@@ -158,10 +178,20 @@ static void one_block_bwd(const Flow *f, const Stack *m, int64_t l, Tensor d, co
     arena_release(f->arena, mark);
 }
 
-void stack_bwd(const Flow *f, const Stack *m, Tensor dh, const StackSaved *s) {
+void stack_bwd(const Flow *flow, const Stack *m, Tensor dh, const StackSaved *s) {
+    size_t mark = arena_mark(flow->arena);
+    Flow with_bias = *flow;
+    const Flow *f = &with_bias;
+    with_bias.bias = s->bias;
+    with_bias.dbias = tensor_none();
+    if (weight_trains(&m->distances)) {
+        with_bias.dbias = arena_like(f->arena, s->bias);
+        op_fill(f->dev, with_bias.dbias, 0.0);
+    }
     bool to_embed = embed_trains(f, m);
     int64_t lowest = to_embed ? 0 : lowest_block(f, m);
-    size_t mark = arena_mark(f->arena);
+    if (m->out_scale != 1.0) op_scale(f->dev, dh, m->out_scale);
+    drop(f, m->final_dropout, m->final_slot, dh);
     if (projects(&m->project_out)) {
         Tensor dout = flow_rows_by(f, m->width);
         op_fill(f->dev, dout, 0.0);
@@ -177,11 +207,13 @@ void stack_bwd(const Flow *f, const Stack *m, Tensor dh, const StackSaved *s) {
     for (int64_t l = m->n_layers - 1; l >= lowest; l--)
         one_block_bwd(f, m, l, d, s, l > lowest || to_embed);
     if (to_embed) embed_bwd(f, m, d, s);
+    if (weight_trains(&m->distances))
+        op_embed_bwd(f->dev, m->distances.grad, f->dbias, m->distance_ids, 1.0);
     arena_release(f->arena, mark);
 }
 
 bool stack_trains(const Flow *f, const Stack *m) {
-    return embed_trains(f, m) || norm_trains(&m->final_norm) ||
+    return embed_trains(f, m) || norm_trains(&m->final_norm) || weight_trains(&m->distances) ||
            (projects(&m->project_out) && linear_trains(f, &m->project_out)) ||
            lowest_block(f, m) < m->n_layers;
 }

@@ -1,6 +1,6 @@
-/* stack: embeddings, blocks, final norm. Activation checkpointing lives here and nowhere else:
- *   RECOMPUTE_NONE   every block keeps what its backward needs
- *   RECOMPUTE_BLOCK  only the input of each block is kept; backward runs block_fwd again first
+/* stack: embeddings, blocks, final norm: a decoder, or the encoder beside one. Activation
+ * checkpointing lives here and nowhere else: RECOMPUTE_NONE   every block keeps what its backward
+ * needs RECOMPUTE_BLOCK  only the input of each block is kept; backward runs block_fwd again first
  * The same code makes the same numbers twice, so gradients are bitwise equal either way. */
 #ifndef HONE_MODEL_STACK_H
 #define HONE_MODEL_STACK_H
@@ -17,9 +17,13 @@ typedef struct Stack {
     Linear project_out; /* [E,C], behind the final norm; no outputs: none */
     Weight positions;   /* [offset + P,C], or none */
     int64_t position_offset;
-    double embed_dropout;
-    Block *blocks;   /* [n_layers] */
-    Norm final_norm; /* without a weight: none */
+    double embed_dropout, final_dropout;
+    int embed_slot, final_slot; /* their slots (layers/flow.h) */
+    Weight distances;           /* [buckets,H] biases of its blocks' attention, or none, and */
+    Tensor distance_ids;        /* [2M+1] i32 which of them a distance has; the base's */
+    double out_scale;           /* what the output is multiplied by */
+    Block *blocks;              /* [n_layers] */
+    Norm final_norm;            /* without a weight: none */
 } Stack;
 
 typedef struct StackSaved {
@@ -28,6 +32,7 @@ typedef struct StackSaved {
         *inputs; /* [n_layers + 1] [N,C]: input of each block, then of the final norm; the pass's */
     NormSaved embed_norm, final_norm;
     LinearSaved project_in, project_out;
+    Tensor bias; /* [2M+1,H] or none */
     Recompute recompute;
 } StackSaved;
 

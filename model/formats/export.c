@@ -88,6 +88,8 @@ static Json *make_config(const Base *b, bool classifier, DType dtype) {
     json_set(config, "torch_dtype", json_new_str(dtype_name(dtype)));
     json_set(config, "tie_word_embeddings", json_new_bool(c->tied));
     if (c->position == POSITION_ROPE) set_rope(config, c);
+    if (c->n_encoder_layers)
+        json_set(config, "scale_decoder_outputs", json_new_bool(c->scaled_output));
     if (classifier) set_classifier(config, b);
     return config;
 }

@@ -58,7 +58,7 @@ static Status check_model(const Role *role, const ArchConfig *c) {
     Family family = c->spec->family;
     ActKind act;
     if (role->head || !role->base->with_head) return refuse("a reward or value model");
-    if (!gguf_architecture(c->spec)) return refuse("OPT");
+    if (!gguf_architecture(c->spec)) return refuse(c->spec->architecture);
     TRY(arch_act_by_name(&act, c->spec->defaults.act, "the family's row"));
     if (c->act != act) return refuse("another activation than the family's");
     if (c->scale_by_layer) return refuse("scale_attn_by_inverse_layer_idx");

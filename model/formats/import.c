@@ -14,9 +14,10 @@ typedef struct WeightNames {
     const char *trunk;  /* before all but the head */
     const char *layers; /* "layers": then ".<n>." */
     const char *embed, *embed_norm, *positions, *final_norm, *head, *project_in, *project_out;
+    const char *distances; /* of the first layer */
     /* Inside a layer, from here on: */
     const char *norm[BLOCK_BRANCHES], *post[BLOCK_BRANCHES], *head_norm[2];
-    const char *in[3], *out, *gate, *up, *down;
+    const char *in[3], *out, *cross_in[3], *cross_out, *gate, *up, *down;
 } WeightNames;
 
 static const WeightNames llama_names = {
@@ -25,7 +26,7 @@ static const WeightNames llama_names = {
     .embed = "embed_tokens",
     .final_norm = "norm",
     .head = "lm_head",
-    .norm = {"input_layernorm", "post_attention_layernorm"},
+    .norm = {[BRANCH_ATTENTION] = "input_layernorm", [BRANCH_MLP] = "post_attention_layernorm"},
     .head_norm = {"self_attn.q_norm", "self_attn.k_norm"},
     .in = {"self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"},
     .out = "self_attn.o_proj",
@@ -39,9 +40,10 @@ static const WeightNames gemma2_names = {
     .embed = "embed_tokens",
     .final_norm = "norm",
     .head = "lm_head",
-    .norm = {"input_layernorm", "pre_feedforward_layernorm"},
+    .norm = {[BRANCH_ATTENTION] = "input_layernorm", [BRANCH_MLP] = "pre_feedforward_layernorm"},
     .head_norm = {"self_attn.q_norm", "self_attn.k_norm"},
-    .post = {"post_attention_layernorm", "post_feedforward_layernorm"},
+    .post = {[BRANCH_ATTENTION] = "post_attention_layernorm",
+             [BRANCH_MLP] = "post_feedforward_layernorm"},
     .in = {"self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"},
     .out = "self_attn.o_proj",
     .gate = "mlp.gate_proj",
@@ -67,7 +69,7 @@ static const WeightNames phi3_names = {
     .embed = "embed_tokens",
     .final_norm = "norm",
     .head = "lm_head",
-    .norm = {"input_layernorm", "post_attention_layernorm"},
+    .norm = {[BRANCH_ATTENTION] = "input_layernorm", [BRANCH_MLP] = "post_attention_layernorm"},
     .head_norm = {"self_attn.q_norm", "self_attn.k_norm"},
     .in = {"self_attn.qkv_proj"},
     .out = "self_attn.o_proj",
@@ -81,7 +83,7 @@ static const WeightNames gpt2_names = {
     .positions = "wpe",
     .final_norm = "ln_f",
     .head = "lm_head",
-    .norm = {"ln_1", "ln_2"},
+    .norm = {[BRANCH_ATTENTION] = "ln_1", [BRANCH_MLP] = "ln_2"},
     .in = {"attn.c_attn"},
     .out = "attn.c_proj",
     .up = "mlp.c_fc",
@@ -93,7 +95,7 @@ static const WeightNames neox_names = {
     .embed = "embed_in",
     .final_norm = "final_layer_norm",
     .head = "embed_out",
-    .norm = {"input_layernorm", "post_attention_layernorm"},
+    .norm = {[BRANCH_ATTENTION] = "input_layernorm", [BRANCH_MLP] = "post_attention_layernorm"},
     .in = {"attention.query_key_value"},
     .out = "attention.dense",
     .up = "mlp.dense_h_to_4h",
@@ -106,7 +108,7 @@ static const WeightNames opt_names = {
     .positions = "embed_positions",
     .final_norm = "final_layer_norm",
     .head = "lm_head",
-    .norm = {"self_attn_layer_norm", "final_layer_norm"},
+    .norm = {[BRANCH_ATTENTION] = "self_attn_layer_norm", [BRANCH_MLP] = "final_layer_norm"},
     .in = {"self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"},
     .out = "self_attn.out_proj",
     .up = "fc1",
@@ -120,7 +122,7 @@ static const WeightNames mpt_names = {
     .embed = "wte",
     .final_norm = "norm_f",
     .head = "lm_head",
-    .norm = {"norm_1", "norm_2"},
+    .norm = {[BRANCH_ATTENTION] = "norm_1", [BRANCH_MLP] = "norm_2"},
     .in = {"attn.Wqkv"},
     .out = "attn.out_proj",
     .up = "ffn.up_proj",
@@ -134,7 +136,7 @@ static const WeightNames bloom_names = {
     .embed_norm = "word_embeddings_layernorm",
     .final_norm = "ln_f",
     .head = "lm_head",
-    .norm = {"input_layernorm", "post_attention_layernorm"},
+    .norm = {[BRANCH_ATTENTION] = "input_layernorm", [BRANCH_MLP] = "post_attention_layernorm"},
     .in = {"self_attention.query_key_value"},
     .out = "self_attention.dense",
     .up = "mlp.dense_h_to_4h",
@@ -147,11 +149,40 @@ static const WeightNames falcon40_names = {
     .embed_norm = "word_embeddings_layernorm",
     .final_norm = "ln_f",
     .head = "lm_head",
-    .norm = {"ln_attn", "ln_mlp"},
+    .norm = {[BRANCH_ATTENTION] = "ln_attn", [BRANCH_MLP] = "ln_mlp"},
     .in = {"self_attention.query_key_value"},
     .out = "self_attention.dense",
     .up = "mlp.dense_h_to_4h",
     .down = "mlp.dense_4h_to_h",
+};
+/* The encoder-decoder's tables outside of both, the encoder, and the decoder. */
+static const WeightNames t5_names = {.trunk = "", .embed = "shared", .head = "lm_head"};
+static const WeightNames t5_encoder_names = {
+    .trunk = "encoder.",
+    .layers = "block",
+    .final_norm = "final_layer_norm",
+    .distances = "layer.0.SelfAttention.relative_attention_bias",
+    .norm = {[BRANCH_ATTENTION] = "layer.0.layer_norm", [BRANCH_MLP] = "layer.1.layer_norm"},
+    .in = {"layer.0.SelfAttention.q", "layer.0.SelfAttention.k", "layer.0.SelfAttention.v"},
+    .out = "layer.0.SelfAttention.o",
+    .gate = "layer.1.DenseReluDense.wi_0",
+    .up = "layer.1.DenseReluDense.wi_1",
+    .down = "layer.1.DenseReluDense.wo",
+};
+static const WeightNames t5_decoder_names = {
+    .trunk = "decoder.",
+    .layers = "block",
+    .final_norm = "final_layer_norm",
+    .distances = "layer.0.SelfAttention.relative_attention_bias",
+    .norm = {"layer.0.layer_norm", "layer.1.layer_norm", "layer.2.layer_norm"},
+    .in = {"layer.0.SelfAttention.q", "layer.0.SelfAttention.k", "layer.0.SelfAttention.v"},
+    .out = "layer.0.SelfAttention.o",
+    .cross_in = {"layer.1.EncDecAttention.q", "layer.1.EncDecAttention.k",
+                 "layer.1.EncDecAttention.v"},
+    .cross_out = "layer.1.EncDecAttention.o",
+    .gate = "layer.2.DenseReluDense.wi_0",
+    .up = "layer.2.DenseReluDense.wi_1",
+    .down = "layer.2.DenseReluDense.wo",
 };
 
 /* llama.cpp's, the same for all families. */
@@ -163,8 +194,8 @@ static const WeightNames gguf_names = {
     .positions = "position_embd",
     .final_norm = "output_norm",
     .head = "output",
-    .norm = {"attn_norm", "ffn_norm"},
-    .post = {"post_attention_norm", "post_ffw_norm"},
+    .norm = {[BRANCH_ATTENTION] = "attn_norm", [BRANCH_MLP] = "ffn_norm"},
+    .post = {[BRANCH_ATTENTION] = "post_attention_norm", [BRANCH_MLP] = "post_ffw_norm"},
     .head_norm = {"attn_q_norm", "attn_k_norm"},
     .in = {"attn_q", "attn_k", "attn_v"},
     .out = "attn_output",
@@ -198,6 +229,8 @@ static const WeightNames *names_of(const ArchConfig *c) {
         return &mpt_names;
     case FAMILY_BLOOM:
         return &bloom_names;
+    case FAMILY_T5:
+        return &t5_names;
     case FAMILY_FALCON:
         return c->wiring == BLOCK_PARALLEL && !c->one_norm ? &falcon40_names : &bloom_names;
     }
@@ -207,8 +240,10 @@ static const WeightNames *names_of(const ArchConfig *c) {
 /* Tensors that checkpoints hold and nobody needs: recomputed tables, heads that are read elsewhere.
  */
 static bool is_ignored(const char *name) {
-    static const char *const endings[] = {".rotary_emb.inv_freq", ".attn.bias", ".attn.masked_bias",
-                                          ".attention.bias", ".attention.masked_bias"};
+    static const char *const endings[] = {
+        ".rotary_emb.inv_freq",   ".attn.bias",
+        ".attn.masked_bias",      ".attention.bias",
+        ".attention.masked_bias", ".EncDecAttention.relative_attention_bias.weight"};
     for (size_t i = 0; i < sizeof endings / sizeof *endings; i++)
         if (str_ends(name, endings[i])) return true;
     return str_equal(name, "score.weight") || str_starts(name, "v_head.") ||
@@ -263,11 +298,12 @@ static void add_linear(Base *b, char *module, Linear *m, WeightKind kind, bool b
 static void name_attention(Base *b, const WeightNames *names, const char *layer, Attention *m) {
     const ArchConfig *c = &b->arch;
     for (int i = 0; i < m->n_in; i++)
-        add_linear(b, str_format("%s.%s", layer, names->in[i]), &m->in[i], WEIGHT_MATRIX,
-                   c->qkv_bias);
+        add_linear(b, str_format("%s.%s", layer, m->cross ? names->cross_in[i] : names->in[i]),
+                   &m->in[i], i == 0 && m->n_in > 1 ? WEIGHT_QUERY : WEIGHT_MATRIX, c->qkv_bias);
     for (int i = 0; i < 2 && m->qk_norm; i++)
         add_norm(b, str_format("%s.%s", layer, names->head_norm[i]), &m->head_norm[i]);
-    add_linear(b, str_format("%s.%s", layer, names->out), &m->out, WEIGHT_RESIDUAL, c->out_bias);
+    add_linear(b, str_format("%s.%s", layer, m->cross ? names->cross_out : names->out), &m->out,
+               WEIGHT_RESIDUAL, c->out_bias);
 }
 
 static void name_mlp(Base *b, const WeightNames *names, const char *layer, Mlp *m) {
@@ -285,19 +321,44 @@ static void name_branch_norms(Base *b, const WeightNames *names, const char *lay
     if (m->sandwich) add_norm(b, str_format("%s.%s", layer, names->post[at]), &m->post[at]);
 }
 
-static void name_block(Base *b, const WeightNames *names, Block *m) {
-    char *layer = str_format("%s%s.%lld", names->trunk, names->layers, (long long)m->layer);
+static void add_table(Base *b, char *module, Weight *w, WeightKind kind, int64_t rows,
+                      int64_t width) {
+    add_matrix(b, module, w, kind, rows, width, false, (RowOrder){0});
+    mem_free(module);
+}
+
+static void name_block(Base *b, const WeightNames *names, Block *m, int64_t index) {
+    char *layer = str_format("%s%s.%lld", names->trunk, names->layers, (long long)index);
     name_branch_norms(b, names, layer, m, BRANCH_ATTENTION);
     name_attention(b, names, layer, &m->attention);
+    if (m->crosses) {
+        name_branch_norms(b, names, layer, m, BRANCH_CROSS);
+        name_attention(b, names, layer, &m->cross);
+    }
     name_branch_norms(b, names, layer, m, BRANCH_MLP);
     name_mlp(b, names, layer, &m->mlp);
     mem_free(layer);
 }
 
-static void add_table(Base *b, char *module, Weight *w, WeightKind kind, int64_t rows,
-                      int64_t width) {
-    add_matrix(b, module, w, kind, rows, width, false, (RowOrder){0});
-    mem_free(module);
+/* Blocks and the norm behind them. */
+static void name_blocks(Base *b, const WeightNames *n, Stack *s) {
+    const ArchConfig *c = &b->arch;
+    if (n->distances)
+        add_table(b, str_format("%s%s.0.%s", n->trunk, n->layers, n->distances), &s->distances,
+                  WEIGHT_DISTANCES, c->buckets, c->n_heads);
+    for (int64_t l = 0; l < s->n_layers; l++) name_block(b, n, &s->blocks[l], l);
+    if (c->final_norm) add_norm(b, str_format("%s%s", n->trunk, n->final_norm), &s->final_norm);
+}
+
+/* Two stacks, whose MLPs without a gate have one `wi`. */
+static void name_both_stacks(Base *b) {
+    WeightNames encoder = t5_encoder_names, decoder = t5_decoder_names;
+    if (!b->arch.gated) {
+        encoder.up = "layer.1.DenseReluDense.wi";
+        decoder.up = "layer.2.DenseReluDense.wi";
+    }
+    name_blocks(b, &encoder, &b->encoder);
+    name_blocks(b, &decoder, &b->stack);
 }
 
 /* Fills refs and modules. */
@@ -314,8 +375,10 @@ static void name_weights(Base *b, const WeightNames *n) {
     if (c->position == POSITION_LEARNED)
         add_table(b, str_format("%s%s", n->trunk, n->positions), &s->positions, WEIGHT_POSITIONS,
                   c->spec->position_offset + c->max_positions, c->width);
-    for (int64_t l = 0; l < c->n_layers; l++) name_block(b, n, &s->blocks[l]);
-    if (c->final_norm) add_norm(b, str_format("%s%s", n->trunk, n->final_norm), &s->final_norm);
+    if (c->n_encoder_layers)
+        name_both_stacks(b);
+    else
+        name_blocks(b, n, s);
     if (c->embed_width != c->width)
         add_linear(b, str_format("%s%s", n->trunk, n->project_out), &s->project_out, WEIGHT_MATRIX,
                    false);
@@ -355,13 +418,35 @@ char **import_gguf_names(const Base *b) {
 /* ---- reading
  * ------------------------------------------------------------------------------------- */
 
+static bool is_same(const TensorEntry *a, const TensorEntry *b) {
+    return a->dtype == b->dtype && a->bytes == b->bytes && memcmp(a->data, b->data, a->bytes) == 0;
+}
+
+/* Encoder-decoders hold the embedding under up to three names; copies of it are no tensors of their
+ * own. */
+static const char *const embed_copies[] = {"encoder.embed_tokens.weight",
+                                           "decoder.embed_tokens.weight"};
+enum { N_EMBED_COPIES = sizeof embed_copies / sizeof *embed_copies };
+
+static const TensorEntry *find_shared(const TensorFile *file) {
+    const TensorEntry *e = tensor_file_find(file, "shared.weight");
+    for (int i = 0; i < N_EMBED_COPIES && !e; i++) e = tensor_file_find(file, embed_copies[i]);
+    return e;
+}
+
 /* The name in the file: as it is, or without the trunk's prefix or the first words of it. */
 static const TensorEntry *find_weight(const Base *b, const TensorFile *file, const char *name) {
+    if (base_has_encoder(b) && str_equal(name, "shared.weight")) return find_shared(file);
     const TensorEntry *e = tensor_file_find(file, name);
     if (!str_starts(name, b->trunk)) return e;
     for (const char *p = b->trunk; !e && *p; p++)
         if (*p == '.') e = tensor_file_find(file, name + (p - b->trunk) + 1);
     return e;
+}
+
+bool import_has_other_head(const TensorFile *file) {
+    const TensorEntry *head = tensor_file_find(file, "lm_head.weight"), *e = find_shared(file);
+    return head && !(e && is_same(head, e));
 }
 
 bool import_finds_head(const TensorFile *file) {
@@ -397,6 +482,8 @@ static Status check_one(const WeightRef *r, const TensorEntry *e) {
 static bool has_place(const Base *b, const TensorFile *file, const TensorEntry *e) {
     for (int i = 0; i < b->n_refs; i++)
         if (find_weight(b, file, b->refs[i].name) == e) return true;
+    for (int i = 0; i < N_EMBED_COPIES && base_has_encoder(b); i++)
+        if (str_equal(e->name, embed_copies[i]) && is_same(e, find_shared(file))) return true;
     return is_ignored(e->name);
 }
 

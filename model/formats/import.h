@@ -22,5 +22,7 @@ Status import_weights(Base *b, const TensorFile *file);
 
 /* Does the file hold a language-model head of its own? */
 bool import_finds_head(const TensorFile *file);
+/* Of an encoder-decoder: and is it another than the embedding? */
+bool import_has_other_head(const TensorFile *file);
 
 #endif

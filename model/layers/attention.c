@@ -18,19 +18,40 @@ static AttnArgs attn_args(const Flow *f, const Attention *m) {
     return args;
 }
 
+static const KvBatch *kv_of(const Flow *f, const Attention *m) {
+    return m->cross ? f->memory_kv : f->kv;
+}
+
+/* Keys of the encoder's rows are made once, with the prompt. */
+static bool keys_are_cached(const Flow *f, const Attention *m) {
+    return m->cross && f->memory_kv && !tensor_is_none(f->memory_kv->lens);
+}
+
+static Tensor bias_of(const Flow *f, const Attention *m) {
+    return m->biased ? f->bias : tensor_none();
+}
+
+static Tensor dbias_of(const Flow *f, const Attention *m) {
+    return m->biased ? f->dbias : tensor_none();
+}
+
+static Tensor key_start(const Flow *f, const Attention *m) {
+    return m->cross ? f->memory->rows.seq_start : tensor_none();
+}
+
 static void attend(const Flow *f, const Attention *m, AttentionSaved *s) {
-    const KvBatch *kv = f->kv;
-    if (kv)
-        op_kv_store(f->dev, kv->cache->k[m->layer], kv->cache->v[m->layer], s->qkv[1], s->qkv[2],
+    const KvBatch *kv = kv_of(f, m);
+    if (kv && !keys_are_cached(f, m))
+        op_kv_store(f->dev, kv->cache->k[m->cache], kv->cache->v[m->cache], s->qkv[1], s->qkv[2],
                     kv->slots, m->args.head_dim);
     if (kv && !tensor_is_none(kv->lens)) {
-        op_attn_decode(f->dev, s->heads, s->qkv[0], kv->cache->k[m->layer], kv->cache->v[m->layer],
-                       kv->table, kv->lens, m->slopes, tensor_none(), m->args);
+        op_attn_decode(f->dev, s->heads, s->qkv[0], kv->cache->k[m->cache], kv->cache->v[m->cache],
+                       kv->table, kv->lens, m->slopes, bias_of(f, m), m->args);
         return;
     }
     s->lse = flow_rows_by(f, m->args.n_heads);
     op_attn_fwd(f->dev, s->heads, s->lse, s->qkv[0], s->qkv[1], s->qkv[2], f->rows.seq_start,
-                f->rows.seq_ids, m->slopes, tensor_none(), tensor_none(), attn_args(f, m));
+                f->rows.seq_ids, m->slopes, key_start(f, m), bias_of(f, m), attn_args(f, m));
 }
 
 /* [N,H*D] as one row a head. */
@@ -52,24 +73,40 @@ static Tensor norm_heads_bwd(const Flow *f, const Attention *m, int i, Tensor dy
     return dx;
 }
 
-void attention_fwd(const Flow *f, const Attention *m, Tensor y, Tensor x, bool accumulate,
-                   AttentionSaved *s) {
+/* q, k and v, projected. */
+static void project(const Flow *f, const Attention *m, Tensor x, AttentionSaved *s) {
     int64_t q_width = m->args.n_heads * m->args.head_dim;
     int64_t kv_width = m->args.n_kv_heads * m->args.head_dim;
-    for (int i = 0; i < 3; i++) s->qkv[i] = flow_rows_by(f, i ? kv_width : q_width);
-    for (int i = 0; i < m->n_in; i++) linear_fwd(f, &m->in[i], &s->qkv[i], x, false, &s->in[i]);
+    s->qkv[0] = flow_rows_by(f, q_width);
+    if (keys_are_cached(f, m)) {
+        linear_fwd(f, &m->in[0], &s->qkv[0], x, false, &s->in[0]);
+        return;
+    }
+    Flow keys = m->cross ? flow_of_memory(f) : *f;
+    for (int i = 1; i < 3; i++) s->qkv[i] = flow_rows_by(&keys, kv_width);
+    for (int i = 0; i < m->n_in; i++)
+        linear_fwd(i ? &keys : f, &m->in[i], &s->qkv[i], i && m->cross ? f->memory->h : x, false,
+                   &s->in[i]);
+}
+
+void attention_fwd(const Flow *f, const Attention *m, Tensor y, Tensor x, bool accumulate,
+                   AttentionSaved *s) {
+    project(f, m, x, s);
     for (int i = 0; i < 3 && m->clip > 0.0; i++) op_clamp(f->dev, s->qkv[i], m->clip);
     for (int i = 0; i < 2 && m->qk_norm; i++) s->qkv[i] = norm_heads(f, m, i, s);
     if (m->rope) {
         turn(f, m, s->qkv[0], m->args.n_heads, false);
         turn(f, m, s->qkv[1], m->args.n_kv_heads, false);
     }
-    s->heads = flow_rows_by(f, q_width);
+    s->heads = arena_like(f->arena, s->qkv[0]);
     attend(f, m, s);
     linear_fwd(f, &m->out, &y, s->heads, accumulate, &s->out);
 }
 
+/* Does something before q, k and v train, x aside? */
 static bool inputs_train(const Flow *f, const Attention *m) {
+    if (m->cross && !tensor_is_none(f->memory->dh)) return true;
+    if (!tensor_is_none(dbias_of(f, m))) return true;
     if (norm_trains(&m->head_norm[0]) || norm_trains(&m->head_norm[1])) return true;
     for (int i = 0; i < m->n_in; i++)
         if (linear_trains(f, &m->in[i])) return true;
@@ -88,16 +125,18 @@ void attention_bwd(const Flow *f, const Attention *m, Tensor dx, Tensor dy,
     linear_bwd(f, &m->out, dheads, &dy, &s->out);
     Tensor d[3];
     for (int i = 0; i < 3; i++) d[i] = arena_like(f->arena, s->qkv[i]);
-    op_attn_bwd(f->dev, d[0], d[1], d[2], tensor_none(), dheads, s->heads, s->lse, s->qkv[0],
-                s->qkv[1], s->qkv[2], f->rows.seq_start, f->rows.seq_ids, m->slopes, tensor_none(),
-                tensor_none(), attn_args(f, m));
+    op_attn_bwd(f->dev, d[0], d[1], d[2], dbias_of(f, m), dheads, s->heads, s->lse, s->qkv[0],
+                s->qkv[1], s->qkv[2], f->rows.seq_start, f->rows.seq_ids, m->slopes,
+                key_start(f, m), bias_of(f, m), attn_args(f, m));
     if (m->rope) {
         turn(f, m, d[0], m->args.n_heads, true);
         turn(f, m, d[1], m->args.n_kv_heads, true);
     }
     for (int i = 0; i < 2 && m->qk_norm; i++) d[i] = norm_heads_bwd(f, m, i, d[i], s);
     for (int i = 0; i < 3 && m->clip > 0.0; i++) op_clamp_bwd(f->dev, d[i], s->qkv[i], m->clip);
-    for (int i = 0; i < m->n_in; i++) linear_bwd(f, &m->in[i], dx, &d[i], &s->in[i]);
+    Flow keys = m->cross ? flow_of_memory(f) : *f;
+    for (int i = 0; i < m->n_in; i++)
+        linear_bwd(i ? &keys : f, &m->in[i], i && m->cross ? f->memory->dh : dx, &d[i], &s->in[i]);
     arena_release(f->arena, mark);
 }
 

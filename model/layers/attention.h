@@ -1,6 +1,7 @@
 /* attention: projections, their clipping, norms of each head's queries and keys, rotary positions,
- * causal attention inside each sequence, output projection. In generation the same code fills the
- * caches (a prompt's rows) or reads them (one row a sequence). */
+ * attention inside each sequence (causal, or both ways) or from it to the encoder's rows
+ * (cross-attention), output projection. In generation the same code fills the caches (a prompt's
+ * rows) or reads them (one row a sequence). */
 #ifndef HONE_MODEL_ATTENTION_H
 #define HONE_MODEL_ATTENTION_H
 
@@ -23,7 +24,10 @@ typedef struct Attention {
     double rope_scaling;
     Tensor inv_freq; /* [rotary/2] f64; the base's */
     Tensor slopes;   /* [H] real: linear biases; none without; the base's */
-    int64_t layer;
+    bool cross;      /* keys and values are made of flow->memory */
+    bool biased;     /* flow->bias is added to scores */
+    int64_t layer;   /* names its slots (flow.h) */
+    int64_t cache;   /* its layer in the cache of keys */
 } Attention;
 
 typedef struct AttentionSaved {

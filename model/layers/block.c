@@ -6,6 +6,8 @@
  * ------------------------------------------------------------------------------------------ */
 
 static DropoutKey dropout_key(const Flow *f, const Block *m, BlockBranch at) {
+    if (at == BRANCH_CROSS)
+        return flow_dropout(f, m->dropout[at], slot_of(m->cross.layer, SLOT_ATTN_RESID_DROPOUT));
     bool first = at == BRANCH_ATTENTION && !m->one_dropout;
     return flow_dropout(
         f, m->dropout[at],
@@ -16,6 +18,8 @@ static void sub_layer_fwd(const Flow *f, const Block *m, BlockBranch at, Tensor 
                           bool accumulate, BlockSaved *s) {
     if (at == BRANCH_ATTENTION)
         attention_fwd(f, &m->attention, y, x, accumulate, &s->attention);
+    else if (at == BRANCH_CROSS)
+        attention_fwd(f, &m->cross, y, x, accumulate, &s->cross);
     else
         mlp_fwd(f, &m->mlp, y, x, accumulate, &s->mlp);
 }
@@ -57,13 +61,17 @@ static void branch_bwd(const Flow *f, const Block *m, BlockBranch at, Tensor dx,
     }
     if (at == BRANCH_ATTENTION)
         attention_bwd(f, &m->attention, dx, d, &s->attention);
+    else if (at == BRANCH_CROSS)
+        attention_bwd(f, &m->cross, dx, d, &s->cross);
     else
         mlp_bwd(f, &m->mlp, dx, d, &s->mlp);
 }
 
 static bool branch_trains(const Flow *f, const Block *m, BlockBranch at) {
-    return norm_trains(&m->norm[at]) || norm_trains(&m->post[at]) ||
-           (at == BRANCH_ATTENTION ? attention_trains(f, &m->attention) : mlp_trains(f, &m->mlp));
+    if (at == BRANCH_CROSS && !m->crosses) return false;
+    if (norm_trains(&m->norm[at]) || norm_trains(&m->post[at])) return true;
+    if (at == BRANCH_MLP) return mlp_trains(f, &m->mlp);
+    return attention_trains(f, at == BRANCH_CROSS ? &m->cross : &m->attention);
 }
 
 static Tensor cleared(const Flow *f, Tensor like) {
@@ -85,6 +93,12 @@ static void sequential_fwd(const Flow *f, const Block *m, Tensor y, Tensor x, Bl
     Tensor mid = arena_like(f->arena, x);
     op_copy(f->dev, mid, x);
     branch_fwd(f, m, BRANCH_ATTENTION, mid, normed(f, m, BRANCH_ATTENTION, x, s), s);
+    if (m->crosses) {
+        Tensor own = mid;
+        mid = arena_like(f->arena, x);
+        op_copy(f->dev, mid, own);
+        branch_fwd(f, m, BRANCH_CROSS, mid, normed(f, m, BRANCH_CROSS, own, s), s);
+    }
     op_copy(f->dev, y, mid);
     branch_fwd(f, m, BRANCH_MLP, y, normed(f, m, BRANCH_MLP, mid, s), s);
 }
@@ -99,6 +113,7 @@ static void parallel_fwd(const Flow *f, const Block *m, Tensor y, Tensor x, Bloc
 
 static void post_norm_fwd(const Flow *f, const Block *m, Tensor y, Tensor x, BlockSaved *s) {
     for (BlockBranch at = BRANCH_ATTENTION; at < BLOCK_BRANCHES; at++) {
+        if (at == BRANCH_CROSS) continue;
         Tensor sum = arena_like(f->arena, x);
         op_copy(f->dev, sum, x);
         branch_fwd(f, m, at, sum, x, s);
@@ -173,10 +188,13 @@ void block_bwd(const Flow *f, const Block *m, Tensor d, const BlockSaved *s, boo
         if (to_attention) post_norm_bwd(f, m, BRANCH_ATTENTION, d, s, need_dx);
         return;
     }
-    sequential_bwd(f, m, BRANCH_MLP, d, s, to_attention);
+    bool to_cross = m->crosses && (to_attention || branch_trains(f, m, BRANCH_CROSS));
+    sequential_bwd(f, m, BRANCH_MLP, d, s, to_attention || to_cross);
+    if (to_cross) sequential_bwd(f, m, BRANCH_CROSS, d, s, to_attention);
     if (to_attention) sequential_bwd(f, m, BRANCH_ATTENTION, d, s, need_dx);
 }
 
 bool block_trains(const Flow *f, const Block *m) {
-    return branch_trains(f, m, BRANCH_ATTENTION) || branch_trains(f, m, BRANCH_MLP);
+    return branch_trains(f, m, BRANCH_ATTENTION) || branch_trains(f, m, BRANCH_CROSS) ||
+           branch_trains(f, m, BRANCH_MLP);
 }

@@ -1,5 +1,6 @@
 /* block: one layer of the trunk. With branch(x) = drop(post(sub-layer(x))), post only in a
  * sandwich, sequential    h = x + attention branch(norm1(x));  y = h + mlp branch(norm2(h))
+ * (with cross-attention its branch stands between the two)
  *     parallel      y = x + attention branch(norm1(x)) + mlp branch(norm2(x)), or norm1 for both
  *     post-norm     h = norm1(x + attention branch(x));  y = norm2(h + mlp branch(h)) */
 #ifndef HONE_MODEL_BLOCK_H
@@ -11,8 +12,13 @@
 
 typedef enum BlockWiring { BLOCK_SEQUENTIAL, BLOCK_PARALLEL, BLOCK_POST_NORM } BlockWiring;
 
-/* The two branches; what a block has twice is an array over them. */
-typedef enum BlockBranch { BRANCH_ATTENTION, BRANCH_MLP, BLOCK_BRANCHES } BlockBranch;
+/* The branches; what a block has twice is an array over them. */
+typedef enum BlockBranch {
+    BRANCH_ATTENTION,
+    BRANCH_CROSS, /* sequential only, in a decoder beside an encoder */
+    BRANCH_MLP,
+    BLOCK_BRANCHES
+} BlockBranch;
 
 typedef struct Block {
     int64_t layer;
@@ -21,14 +27,15 @@ typedef struct Block {
     bool one_dropout; /* one mask for both branches */
     bool sandwich;
     Norm norm[BLOCK_BRANCHES], post[BLOCK_BRANCHES];
-    Attention attention;
+    bool crosses; /* it has BRANCH_CROSS */
+    Attention attention, cross;
     Mlp mlp;
     double dropout[BLOCK_BRANCHES];
 } Block;
 
 typedef struct BlockSaved {
     NormSaved norm[BLOCK_BRANCHES], post[BLOCK_BRANCHES];
-    AttentionSaved attention;
+    AttentionSaved attention, cross;
     MlpSaved mlp;
 } BlockSaved;
 

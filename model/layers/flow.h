@@ -25,17 +25,34 @@ typedef struct FlowRows {
     Tensor row_seq;   /* [N] i64: seq_ids spread over the rows */
 } FlowRows;
 
+/* What cross-attention reads: the encoder's output. */
+typedef struct FlowMemory {
+    FlowRows rows; /* M of them; sequence s belongs to the pass's sequence s */
+    Tensor h;      /* [M,C] */
+    Tensor dh;     /* [M,C] += in backward, or none: nothing in the encoder trains */
+} FlowMemory;
+
 typedef struct Flow {
     Dev *dev;
     Arena *arena;
     FlowRows rows;
-    const struct Adapter *adapter; /* NULL: the base alone */
-    bool save;                     /* a backward follows */
-    bool dropout;                  /* dropouts are on */
-    uint64_t seed, step;           /* of the dropout streams */
-    const struct KvBatch *kv;      /* generation: caches to fill or to read; NULL in training */
-    const Tensor *packed;          /* [linear slots * LINEAR_PARTS] LAYOUT_PANEL copies, or NULL */
+    const struct Adapter *adapter;   /* NULL: the base alone */
+    bool save;                       /* a backward follows */
+    bool dropout;                    /* dropouts are on */
+    uint64_t seed, step;             /* of the dropout streams */
+    const struct KvBatch *kv;        /* generation: caches to fill or to read; NULL in training */
+    const FlowMemory *memory;        /* NULL: nothing attends to other rows */
+    const struct KvBatch *memory_kv; /* kv of cross-attention */
+    Tensor bias, dbias;   /* [2M+1,H] by distance, of the stack at hand, or none (op_attn_fwd) */
+    const Tensor *packed; /* [linear slots * LINEAR_PARTS] LAYOUT_PANEL copies, or NULL */
 } Flow;
+
+/* The pass seen from the encoder's rows. */
+static inline Flow flow_of_memory(const Flow *f) {
+    Flow g = *f;
+    g.rows = f->memory->rows;
+    return g;
+}
 
 static inline Tensor flow_rows_by(const Flow *f, int64_t cols) {
     return arena_2d(f->arena, dev_real(f->dev), f->rows.n, cols);
@@ -52,13 +69,23 @@ enum {
     SLOT_UP,
     SLOT_DOWN,
     SLOT_LINEARS, /* how many are linears */
+    SLOT_MLP_INNER_DROPOUT = SLOT_LINEARS,
     SLOT_ATTN_DROPOUT = 8,
     SLOT_ATTN_RESID_DROPOUT,
     SLOT_MLP_RESID_DROPOUT,
     SLOTS_PER_LAYER = 16,
 };
 /* Behind the layers: */
-enum { SLOT_HEAD, SLOT_EMBED_DROPOUT, SLOT_PROJECT_IN, SLOT_PROJECT_OUT, SLOTS_BEHIND };
+enum {
+    SLOT_HEAD,
+    SLOT_EMBED_DROPOUT,
+    SLOT_PROJECT_IN,
+    SLOT_PROJECT_OUT,
+    SLOT_FINAL_DROPOUT,
+    SLOT_ENCODER_EMBED_DROPOUT,
+    SLOT_ENCODER_FINAL_DROPOUT,
+    SLOTS_BEHIND
+};
 
 static inline int slot_of(int64_t layer, int slot) {
     return (int)layer * SLOTS_PER_LAYER + slot;

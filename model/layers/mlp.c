@@ -2,6 +2,12 @@
 
 #include "kernels/ops.h"
 
+/* Of the inner rows or of their gradient, in place. */
+static void drop_inner(const Flow *f, const Mlp *m, Tensor t) {
+    DropoutKey key = flow_dropout(f, m->dropout, m->dropout_slot);
+    if (key.p > 0.0) op_dropout(f->dev, t, t, f->rows.row_seq, f->rows.positions, key);
+}
+
 /* The widest rows of a block: made a second time in backward instead of kept. */
 static Tensor inner_of(const Flow *f, const Mlp *m, const MlpSaved *s) {
     Tensor inner = arena_like(f->arena, s->up);
@@ -9,6 +15,7 @@ static Tensor inner_of(const Flow *f, const Mlp *m, const MlpSaved *s) {
         op_gated_fwd(f->dev, inner, s->gate, s->up, m->act);
     else
         op_act_fwd(f->dev, inner, s->up, m->act);
+    drop_inner(f, m, inner);
     return inner;
 }
 
@@ -47,6 +54,7 @@ void mlp_bwd(const Flow *f, const Mlp *m, Tensor dx, Tensor dy, const MlpSaved *
     Tensor dup = arena_like(f->arena, s->up);
     op_fill(f->dev, dup, 0.0);
     down_bwd(f, m, dup, dy, s);
+    drop_inner(f, m, dup);
     if (m->gated) {
         Tensor dgate = arena_like(f->arena, s->gate);
         op_gated_bwd(f->dev, dgate, dup, dup, s->gate, s->up, m->act);

@@ -1,5 +1,5 @@
-/* mlp: down(act(gate(x)) * up(x)), or without a gate down(act(up(x))). Gate and up may be one
- * projection, whose first outputs are the gate's. */
+/* mlp: down(drop(act(gate(x)) * up(x))), or without a gate down(drop(act(up(x)))). Gate and up may
+ * be one projection, whose first outputs are the gate's. */
 #ifndef HONE_MODEL_MLP_H
 #define HONE_MODEL_MLP_H
 
@@ -10,6 +10,8 @@ typedef struct Mlp {
     Linear up, down;
     bool gated, fused;
     ActKind act;
+    double dropout;
+    int dropout_slot;
 } Mlp;
 
 typedef struct MlpSaved {

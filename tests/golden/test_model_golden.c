@@ -65,6 +65,8 @@ static const Golden goldens[] = {
     FAMILY("falcon_40b"),
     FAMILY("falcon_alibi"),
     FAMILY("bloom"),
+    FAMILY("t5"),
+    FAMILY("flan_t5"),
 };
 
 typedef struct Case {
@@ -74,7 +76,7 @@ typedef struct Case {
     Safetensors *file;
     Role role;
     Pass *pass;
-    FixtureRows rows;
+    FixtureRows rows, source;
     ParamList params;
     int32_t last[N_SEQS]; /* row of each sequence's last token */
     double logp[MAX_ROWS], entropy[MAX_ROWS], value[MAX_ROWS];
@@ -170,6 +172,22 @@ static void check_params(Case *c, const char *kind, bool grad) {
     check_distance(c, kind, kind, all);
 }
 
+/* The encoder's rows, where the file has some. */
+static void open_source(Case *c) {
+    static const int64_t ids[N_SEQS] = {1, 2, 3};
+    const TensorEntry *e = safetensors_find(c->file, "source_lengths");
+    if (!e) return;
+    int32_t golden[N_SEQS];
+    int64_t lengths[N_SEQS];
+    memcpy(golden, e->data, sizeof golden);
+    for (int i = 0; i < N_SEQS; i++) lengths[i] = golden[i];
+    c->source = fixture_rows(lengths, ids, N_SEQS, 0, base_info(c->role.base)->vocab);
+    memcpy((int32_t *)(uintptr_t)c->source.rows.ids, find(c, "", "source_ids")->data,
+           (size_t)c->source.rows.n_rows * sizeof(int32_t));
+    c->source.rows.targets = NULL;
+    c->rows.rows.source = &c->source.rows;
+}
+
 static void open_rows(Case *c) {
     static const int64_t ids[N_SEQS] = {1, 2, 3};
     int32_t golden[N_SEQS];
@@ -188,6 +206,7 @@ static void open_rows(Case *c) {
     memcpy(to, find(c, "", "ids")->data, (size_t)n_rows * sizeof *to);
     for (int64_t i = 0; i + 1 < n_rows; i++)
         if (targets[i] != ROWS_NO_TARGET) targets[i] = to[i + 1];
+    open_source(c);
 }
 
 static void case_open(Case *c, const Golden *golden, const char *device) {
@@ -196,7 +215,8 @@ static void case_open(Case *c, const Golden *golden, const char *device) {
     char *adapter = golden->adapter ? data_path(golden->adapter, "") : NULL;
     assert_int_equal(dev_open(&c->dev, device, 2), OK);
     assert_int_equal(safetensors_open(&c->file, file), OK);
-    BaseOptions opt = {.path = base, .dtype = DTYPE_F32, .trainable = !adapter};
+    BaseOptions opt = {
+        .path = base, .dtype = DTYPE_F32, .trainable = !adapter, .takes_source = true};
     if (base_open(&c->role.base, c->dev, &opt) != OK) fail_msg("%s", status_message());
     if (adapter && adapter_load(&c->role.adapter, c->role.base, "a", adapter, true) != OK)
         fail_msg("%s", status_message());
@@ -216,6 +236,7 @@ static void case_open(Case *c, const Golden *golden, const char *device) {
 static void case_close(Case *c) {
     params_free(&c->params);
     fixture_rows_free(&c->rows);
+    fixture_rows_free(&c->source);
     pass_close(c->pass);
     head_close(c->role.head);
     adapter_close(c->role.adapter);
@@ -368,8 +389,10 @@ static void round_trip(const Golden *g) {
     Dev *dev = NULL;
     Safetensors *before = NULL, *after = NULL;
     assert_int_equal(dev_open(&dev, "cpu", 1), OK);
-    assert_int_equal(base_open(&role.base, dev, &(BaseOptions){.path = from, .dtype = DTYPE_F32}),
-                     OK);
+    assert_int_equal(
+        base_open(&role.base, dev,
+                  &(BaseOptions){.path = from, .dtype = DTYPE_F32, .takes_source = true}),
+        OK);
     if (adapter) {
         assert_int_equal(adapter_load(&role.adapter, role.base, "a", adapter, false), OK);
         assert_int_equal(adapter_save(role.adapter, NULL, folder, "x"), OK);

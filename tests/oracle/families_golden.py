@@ -21,20 +21,25 @@ from peft import LoraConfig, PeftModel, get_peft_model
 from safetensors.torch import save_file
 from torch.overrides import TorchFunctionMode
 from transformers import (BloomConfig, FalconConfig, Gemma2Config, GemmaConfig, GPTNeoXConfig, LlamaConfig, MistralConfig,
-                          MptConfig, OPTConfig, Phi3Config, PhiConfig, Qwen2Config, Qwen3Config, StableLmConfig)
+                          MptConfig, OPTConfig, Phi3Config, PhiConfig, Qwen2Config, Qwen3Config, StableLmConfig,
+                          T5Config)
 
 from transformers.models.bloom import modeling_bloom
+from transformers.models.t5.modeling_t5 import T5Attention
 
 from model_golden import DATA, PROMPT, plain_name, scatter_all
 
 FOLDER = os.path.join(DATA, "families")
 VOCAB = 53
 LENGTHS = (11, 7, 14)
+SOURCE_LENGTHS = (9, 21, 1)  # of an encoder
 SIZES = dict(vocab_size=VOCAB, hidden_size=24, num_hidden_layers=2, num_attention_heads=3, initializer_range=0.2)
 GATED = dict(SIZES, intermediate_size=20, num_key_value_heads=1, max_position_embeddings=64, pad_token_id=0)
 TOKENS = dict(bos_token_id=1, eos_token_id=2)
 OPT = dict(vocab_size=VOCAB, hidden_size=24, num_hidden_layers=2, num_attention_heads=3, ffn_dim=20,
            max_position_embeddings=16, pad_token_id=0, init_std=0.2, **TOKENS)
+T5 = dict(vocab_size=VOCAB, d_model=22, d_kv=5, d_ff=20, num_heads=3, pad_token_id=0, eos_token_id=1,
+          decoder_start_token_id=0, dropout_rate=0.1)
 FALCON = dict(SIZES, ffn_hidden_size=20, max_position_embeddings=64, **TOKENS)
 
 FAMILIES = {
@@ -70,6 +75,9 @@ FAMILIES = {
                                        new_decoder_architecture=True),
     "falcon_alibi": lambda: FalconConfig(**FALCON, alibi=True, multi_query=False, parallel_attn=False, bias=True),
     "bloom": lambda: BloomConfig(vocab_size=VOCAB, hidden_size=24, n_layer=2, n_head=3, initializer_range=0.2, **TOKENS),
+    "t5": lambda: T5Config(**T5, num_layers=2, relative_attention_num_buckets=8, relative_attention_max_distance=10),
+    "flan_t5": lambda: T5Config(**T5, num_layers=1, num_decoder_layers=2, feed_forward_proj="gated-gelu",
+                                tie_word_embeddings=False),
 }
 
 
@@ -107,13 +115,29 @@ def batch(order):
     return ids, mask, targets, order
 
 
-def flat(x, order):
+def source(order):
+    """What an encoder reads beside the batch: ids, mask."""
+    g = torch.Generator().manual_seed(6)
+    sequences = [torch.randint(1, VOCAB, (n,), generator=g) for n in SOURCE_LENGTHS]
+    ids = torch.zeros(len(SOURCE_LENGTHS), max(SOURCE_LENGTHS), dtype=torch.long)
+    mask = torch.zeros_like(ids)
+    for b, s in enumerate(order):
+        ids[b, :SOURCE_LENGTHS[s]], mask[b, :SOURCE_LENGTHS[s]] = sequences[s], 1
+    return ids, mask
+
+
+def flat(x, order, lengths=LENGTHS):
     """[B,T] -> the rows of sequence 0, of sequence 1, ..."""
-    return torch.cat([x[order.index(s), :n] for s, n in enumerate(LENGTHS)])
+    return torch.cat([x[order.index(s), :n] for s, n in enumerate(lengths)])
 
 
 def language_loss(model, ids, mask, targets, order):
-    logp = torch.log_softmax(model(input_ids=ids, attention_mask=mask).logits, -1)
+    if model.config.is_encoder_decoder:
+        read, read_mask = source(order)
+        inputs = dict(input_ids=read, attention_mask=read_mask, decoder_input_ids=ids, decoder_attention_mask=mask)
+    else:
+        inputs = dict(input_ids=ids, attention_mask=mask)
+    logp = torch.log_softmax(model(**inputs).logits, -1)
     entropy = -(logp.exp() * logp).sum(-1)
     asked = targets != -100
     chosen = logp.gather(-1, targets.clamp(min=0)[..., None])[..., 0] * asked
@@ -155,6 +179,14 @@ def write_case(name, load, wrap=lambda model: model):
         out["err/" + kind] = torch.tensor([math.sqrt(max(wrong) / size)], dtype=torch.float64)
     out["ids"] = flat(batch(orders[0])[0], orders[0]).to(torch.int32)
     out["lengths"] = torch.tensor(LENGTHS, dtype=torch.int32)
+    if name.startswith(("t5", "flan_t5")):
+        out["source_ids"] = flat(source(orders[0])[0], orders[0], SOURCE_LENGTHS).to(torch.int32)
+        out["source_lengths"] = torch.tensor(SOURCE_LENGTHS, dtype=torch.int32)
+        # Which bucket a distance has, of an encoder and of a decoder, is decided in float32.
+        for key, both in (("encoder", True), ("decoder", False)):
+            for n, far in ((32, 128), (8, 10), (18, 77), (64, 1000)):
+                out[f"buckets/{key}_{n}_{far}"] = T5Attention._relative_position_bucket(
+                    torch.arange(-far, far + 1), both, n, far).to(torch.int32)
     versions = {"torch": torch.__version__, "transformers": transformers.__version__}
     save_file(out, os.path.join(FOLDER, name + ".safetensors"), metadata={"made_with": json.dumps(versions)})
     print(f"{name}: loss {exact['loss'].item():.6f}, float32 error of the gradient {out['err/grad'].item():.1e}")
@@ -164,7 +196,11 @@ def family(name):
     torch.manual_seed(3)
     # Eager attention is needed for soft caps; Falcon's adds its linear biases twice.
     attention = "sdpa" if name.startswith("falcon") else "eager"
-    model = transformers.AutoModelForCausalLM.from_config(FAMILIES[name](), attn_implementation=attention)
+    config = FAMILIES[name]()
+    auto = transformers.AutoModelForSeq2SeqLM if config.is_encoder_decoder else transformers.AutoModelForCausalLM
+    model = auto.from_config(config, attn_implementation=attention)
+    if name == "flan_t5":  # a head of its own, which Transformers 5 reads but no longer makes
+        model.lm_head.weight = torch.nn.Parameter(model.lm_head.weight.detach().clone())
     scatter_all(model, 1)
     folder = os.path.join(FOLDER, name)
     shutil.rmtree(folder, ignore_errors=True)
@@ -174,7 +210,8 @@ def family(name):
     write_case(name + "_full", load)
 
     lora = get_peft_model(load(torch.float32),
-                          LoraConfig(r=2, lora_alpha=6, target_modules="all-linear", task_type="CAUSAL_LM"))
+                          LoraConfig(r=2, lora_alpha=6, target_modules="all-linear",
+                                     task_type="SEQ_2_SEQ_LM" if config.is_encoder_decoder else "CAUSAL_LM"))
     scatter_all(lora, 2)
     lora.peft_config["default"].base_model_name_or_path = name  # not this machine's path
     lora.peft_config["default"].target_modules = sorted(lora.peft_config["default"].target_modules)
@@ -194,24 +231,24 @@ def defaults():
     """What a configuration class says when it is told nothing; OPT's norms, MPT's and BLOOM's activations are in their code."""
     facts = {}
     for name in ("llama", "mistral", "qwen2", "qwen3", "gemma", "gemma2", "phi", "phi3", "stablelm", "gpt2", "gpt_neox", "opt",
-                 "mpt", "falcon", "bloom"):
+                 "mpt", "falcon", "bloom", "t5"):
         c = transformers.AutoConfig.for_model(name)
         heads = c.num_attention_heads
         rope = getattr(c, "rope_parameters", None) or {}
-        residual = first(c, "resid_pdrop", "hidden_dropout", "dropout") or 0.0
+        residual = first(c, "resid_pdrop", "hidden_dropout", "dropout", "dropout_rate") or 0.0
         facts[name] = dict(
             vocab=c.vocab_size, width=c.hidden_size, n_layers=c.num_hidden_layers, n_heads=heads,
             n_kv_heads=1 if name == "falcon" and c.multi_query else first(c, "num_key_value_heads") or heads,
             head_dim=first(c, "head_dim") or c.hidden_size // heads,
-            mlp_width=first(c, "intermediate_size", "n_inner", "ffn_dim", "ffn_hidden_size") or 4 * c.hidden_size,
+            mlp_width=first(c, "intermediate_size", "n_inner", "ffn_dim", "ffn_hidden_size", "d_ff") or 4 * c.hidden_size,
             max_positions=first(c, "max_position_embeddings", "max_seq_len"),
             norm_eps=first(c, "rms_norm_eps", "layer_norm_eps", "layer_norm_epsilon") or 1e-5,
-            initializer_range=first(c, "initializer_range", "init_std"),
-            act=first(c, "hidden_activation", "hidden_act", "activation_function", "activation")
+            initializer_range=first(c, "initializer_range", "init_std", "initializer_factor"),
+            act=first(c, "hidden_activation", "hidden_act", "activation_function", "activation", "dense_act_fn")
             or {"mpt": "gelu", "bloom": "gelu_new"}[name],
-            attn_dropout=first(c, "attention_dropout", "attn_pdrop") or 0.0, mlp_resid_dropout=residual,
-            embed_dropout=first(c, "embd_pdrop") or 0.0, theta=rope.get("rope_theta"),
-            partial=rope.get("partial_rotary_factor"), tied=c.tie_word_embeddings, bos=c.bos_token_id, eos=c.eos_token_id,
+            attn_dropout=first(c, "attention_dropout", "attn_pdrop", "dropout_rate") or 0.0, mlp_resid_dropout=residual,
+            embed_dropout=first(c, "embd_pdrop", "dropout_rate") or 0.0, theta=rope.get("rope_theta"),
+            partial=rope.get("partial_rotary_factor"), tied=c.tie_word_embeddings, bos=first(c, "bos_token_id"), eos=c.eos_token_id,
             pad=c.pad_token_id)
     with open(os.path.join(FOLDER, "defaults.json"), "w", encoding="utf-8") as f:
         json.dump(facts, f, indent=1)

@@ -206,6 +206,7 @@ static inline Status fixture_pass(Pass **out, Dev *dev, const Role *role, const 
                                   Recompute recompute) {
     PassLimits limits = {.max_rows = rows->n_rows,
                          .max_seqs = rows->n_seqs,
+                         .max_source_rows = rows->source ? rows->source->n_rows : 0,
                          .backward = true,
                          .recompute = recompute};
     return pass_open(out, dev, pass_measure(role, &limits));
