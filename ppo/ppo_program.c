@@ -21,8 +21,8 @@ static Status open_data(PpoProgram *p) {
     const Config *cfg = p->cfg;
     TRY(setup_tokenizer(&p->tok, cfg));
     TRY(setup_template(&p->tpl, cfg, p->tok));
-    TRY(setup_dataset(&p->train, cfg, DATASET_PROMPT, "train", p->tok, p->tpl));
-    TRY(setup_dataset(&p->eval, cfg, DATASET_PROMPT, "eval", p->tok, p->tpl));
+    TRY(setup_dataset(&p->train, cfg, DATASET_PROMPT, false, "train", p->tok, p->tpl));
+    TRY(setup_dataset(&p->eval, cfg, DATASET_PROMPT, false, "eval", p->tok, p->tpl));
     PpoTrainer *t = &p->trainer;
     t->tok = p->tok;
     t->data = p->train;

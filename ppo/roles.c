@@ -142,7 +142,7 @@ static Status open_value(PpoRoles *r, const Config *cfg, const Tokenizer *tok) {
 
 Status roles_open(PpoRoles *r, Dev *dev, const Config *cfg, const Tokenizer *tok) {
     *r = (PpoRoles){.dev = dev, .dtype = cfg->model.dtype};
-    TRY(setup_trainee(&r->policy, dev, cfg, "CAUSAL_LM"));
+    TRY(setup_trainee(&r->policy, dev, cfg, "CAUSAL_LM", false));
     TRY(setup_check_vocab(r->policy.base, tok));
     r->policy_role = (Role){r->policy.base, r->policy.adapter, NULL};
     if (cfg->ppo.reward.n > PPO_MAX_REWARDS)

@@ -7,6 +7,9 @@ Status sft_program_open(SftProgram *p) {
     Supervised *s = &p->s;
     TRY(supervised_open(s, DATASET_SFT, "CAUSAL_LM"));
     PassOptions options = setup_pass_options(s->cfg, true);
+    if (s->decoder_start >= 0 && options.neftune_alpha > 0.0)
+        return status_fail(ERR_CONFIG, "training.neftune_noise_alpha: an encoder-decoder has two "
+                                       "embeddings in use; noise on them is not supported");
     TRY(supervised_open_training(s, options.recompute, "policy"));
     p->trainer = (SftTrainer){.role = supervised_role(s),
                               .pass = s->pass,

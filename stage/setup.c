@@ -94,13 +94,14 @@ static DatasetOptions dataset_options(const Config *cfg, DatasetKind kind, const
     return o;
 }
 
-Status setup_dataset(Dataset **out, const Config *cfg, DatasetKind kind, const char *what,
-                     const Tokenizer *tok, const ChatTemplate *tpl) {
+Status setup_dataset(Dataset **out, const Config *cfg, DatasetKind kind, bool encoder_decoder,
+                     const char *what, const Tokenizer *tok, const ChatTemplate *tpl) {
     *out = NULL;
     bool is_eval = str_equal(what, "eval");
     const DatasetList *list = is_eval ? &cfg->data.eval : &cfg->data.train;
     if (list->n == 0) return OK;
     DatasetOptions options = dataset_options(cfg, kind, tok, tpl, is_eval);
+    options.encoder_decoder = encoder_decoder;
     DatasetSource *sources = mem_zalloc(list->n, sizeof *sources);
     DatasetColumn **columns = mem_zalloc(list->n, sizeof *columns);
     Status st = OK;
@@ -243,7 +244,16 @@ LoraOptions setup_lora(const Config *cfg, const char *task_type) {
     };
 }
 
-Status setup_trainee(Trainee *out, Dev *dev, const Config *cfg, const char *task_type) {
+Status setup_decoder_start(int32_t *out, const Config *cfg) {
+    ModelPlace place = {0};
+    if (cfg->model.path) TRY(place_model(&place, cfg->model.path, cfg->model.root));
+    Status st = base_decoder_start(out, place.base, cfg->model.config);
+    model_place_free(&place);
+    return st;
+}
+
+Status setup_trainee(Trainee *out, Dev *dev, const Config *cfg, const char *task_type,
+                     bool takes_source) {
     *out = (Trainee){0};
     const ModelConfig *m = &cfg->model;
     if (m->path) TRY(place_model(&out->place, m->path, m->root));
@@ -259,9 +269,11 @@ Status setup_trainee(Trainee *out, Dev *dev, const Config *cfg, const char *task
         .dtype = setup_dtype(m->dtype, out->place.base),
         .trainable = !has_adapter,
         .trunk_only = str_equal(task_type, "SEQ_CLS"),
+        .takes_source = takes_source,
     };
     Status st = base_open(&out->base, dev, &base);
     LoraOptions lora = setup_lora(cfg, task_type);
+    if (st == OK && base_info(out->base)->n_encoder_layers) lora.task_type = "SEQ_2_SEQ_LM";
     if (st == OK && out->place.adapter)
         st = adapter_load(&out->adapter, out->base, "default", out->place.adapter, true);
     else if (st == OK && has_adapter)

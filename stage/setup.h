@@ -27,9 +27,10 @@ Status setup_tokenizer(Tokenizer **out, const Config *cfg);
 Status setup_template(ChatTemplate **out, const Config *cfg, const Tokenizer *tok);
 
 /* data.train or data.eval as a data set of `kind`; *out stays NULL when the list is empty. `what`
- * is "train" or "eval": the split looked for in folders and the name in the log. */
-Status setup_dataset(Dataset **out, const Config *cfg, DatasetKind kind, const char *what,
-                     const Tokenizer *tok, const ChatTemplate *tpl);
+ * is "train" or "eval": the split looked for in folders and the name in the log. encoder_decoder:
+ * rows for such a model (dataset.h). */
+Status setup_dataset(Dataset **out, const Config *cfg, DatasetKind kind, bool encoder_decoder,
+                     const char *what, const Tokenizer *tok, const ChatTemplate *tpl);
 
 /* Tokens of the longest sequence of a data set (either side of a pair); 0 for NULL. */
 int64_t setup_longest(const Dataset *data);
@@ -57,8 +58,12 @@ typedef struct Trainee {
 /* model.path (with its adapter), model.adapter, model.config, peft: the model to be trained.
  *   no peft, no adapter     base trainable
  *   peft                    frozen base, a new LoRA
- *   an adapter              frozen base, that LoRA goes on being trained (with or without peft) */
-Status setup_trainee(Trainee *out, Dev *dev, const Config *cfg, const char *task_type);
+ *   an adapter              frozen base, that LoRA goes on being trained (with or without peft)
+ * takes_source: it may be an encoder-decoder. */
+Status setup_trainee(Trainee *out, Dev *dev, const Config *cfg, const char *task_type,
+                     bool takes_source);
+/* base_decoder_start of that model. */
+Status setup_decoder_start(int32_t *out, const Config *cfg);
 void trainee_close(Trainee *t);
 /* Parameters of base or adapter, whichever is trained. */
 void trainee_params(ParamList *list, Trainee *t);

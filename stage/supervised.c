@@ -6,15 +6,24 @@ static MemoryPlan *plan_of(Supervised *s) {
     return s->run ? run_plan(s->run) : &s->plan;
 }
 
+static Status open_batch(Batch **out, const Supervised *s, const Dataset *data, int64_t size) {
+    return s->decoder_start >= 0 ? batch_open_beside(out, data, size, s->decoder_start)
+                                 : batch_open(out, data, size);
+}
+
 static Status open_data(Supervised *s, DatasetKind kind) {
     const Config *cfg = s->cfg;
     TRY(setup_tokenizer(&s->tok, cfg));
     TRY(setup_template(&s->tpl, cfg, s->tok));
-    TRY(setup_dataset(&s->train, cfg, kind, "train", s->tok, s->tpl));
-    TRY(setup_dataset(&s->eval, cfg, kind, "eval", s->tok, s->tpl));
+    s->decoder_start = -1;
+    if (kind == DATASET_SFT) TRY(setup_decoder_start(&s->decoder_start, cfg));
+    bool beside = s->decoder_start >= 0;
+    TRY(setup_dataset(&s->train, cfg, kind, beside, "train", s->tok, s->tpl));
+    TRY(setup_dataset(&s->eval, cfg, kind, beside, "eval", s->tok, s->tpl));
     s->order = setup_order(cfg, s->train);
-    TRY(batch_open(&s->batch, s->train, s->order.batch_size));
-    if (s->eval) TRY(batch_open(&s->eval_batch, s->eval, cfg->training.per_device_eval_batch_size));
+    TRY(open_batch(&s->batch, s, s->train, s->order.batch_size));
+    if (s->eval)
+        TRY(open_batch(&s->eval_batch, s, s->eval, cfg->training.per_device_eval_batch_size));
     s->steps_per_epoch = batch_steps_per_epoch(&s->order);
     s->total_steps = setup_total_steps(cfg, s->steps_per_epoch);
     return OK;
@@ -24,7 +33,7 @@ Status supervised_open(Supervised *s, DatasetKind kind, const char *task_type) {
     TRY(setup_device(&s->dev, &s->cfg->run));
     if (s->run) TRY(run_set_device(s->run, s->dev));
     TRY(open_data(s, kind));
-    TRY(setup_trainee(&s->model, s->dev, s->cfg, task_type));
+    TRY(setup_trainee(&s->model, s->dev, s->cfg, task_type, kind == DATASET_SFT));
     TRY(setup_check_vocab(s->model.base, s->tok));
     TRY(setup_check_positions(s->model.base, setup_longest(s->train), "lower data.max_length"));
     return setup_check_positions(s->model.base, setup_longest(s->eval), "lower data.max_length");
@@ -47,12 +56,14 @@ static Status open_pass(Supervised *s, bool recompute) {
     Role role = supervised_role(s);
     PassLimits limits = {.max_rows = s->batch->max_rows,
                          .max_seqs = s->batch->max_seqs,
+                         .max_source_rows = s->batch->max_source_rows,
                          .backward = true,
                          .recompute = recompute};
     size_t bytes = pass_measure(&role, &limits);
     if (s->eval_batch) {
         PassLimits scoring = {.max_rows = s->eval_batch->max_rows,
-                              .max_seqs = s->eval_batch->max_seqs};
+                              .max_seqs = s->eval_batch->max_seqs,
+                              .max_source_rows = s->eval_batch->max_source_rows};
         size_t more = pass_measure(&role, &scoring);
         if (more > bytes) bytes = more;
     }

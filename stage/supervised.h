@@ -20,6 +20,7 @@ typedef struct Supervised {
     Tokenizer *tok;
     ChatTemplate *tpl;
     Dataset *train, *eval; /* eval may be NULL */
+    int32_t decoder_start; /* of an encoder-decoder (sft alone); else -1 */
     Batch *batch, *eval_batch;
     BatchOrder order;
     Trainee model;

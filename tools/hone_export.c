@@ -13,7 +13,7 @@ static ModelOut find_out(const char *to) {
 }
 
 Status hone_export(int argc, char **argv) {
-    ToolModelOptions o = {.device = "cpu"};
+    ToolModelOptions o = {.device = "cpu", .takes_source = true};
     const char *to = NULL, *dtype = NULL, *output = NULL;
     bool help = false;
     const Arg args[] = {

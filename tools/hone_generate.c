@@ -115,6 +115,8 @@ static Status add_prompt(void *ctx, RowSink *out, const Json *in, const char *wh
     json_del(row, "completion");
     size_t ignored;
     Status st = tool_row_ids(ids, &ignored, row, r->m->tok, r->m->tpl, true, where);
+    if (st == OK && base_info(r->m->base)->n_encoder_layers && !json_get(row, "input_ids"))
+        tool_end_text(ids, r->m->tok);
     if (st == OK) st = check_length(r, ids, where);
     p->shown[p->n++] = st == OK ? shown_prompt(row, ids, r->m->tok) : NULL;
     json_free(row);
@@ -192,7 +194,7 @@ static Status generate_all(const ToolModel *m, const GenerateOptions *o) {
 }
 
 Status hone_generate(int argc, char **argv) {
-    ToolModelOptions model = {0};
+    ToolModelOptions model = {.takes_source = true};
     GenerateOptions o = {
         .output = "-",
         .copies = 1,

@@ -30,7 +30,8 @@ Status hone_init(int argc, char **argv) {
     Status st = OK;
     TRY_GOTO(dev_open(&dev, "cpu", 0), st, out);
     TRY_GOTO(tool_tokenizer_open(&tok, &tpl, tokenizer), st, out);
-    BaseOptions options = {.config = config, .seed = (uint64_t)seed, .dtype = DTYPE_F32};
+    BaseOptions options = {
+        .config = config, .seed = (uint64_t)seed, .dtype = DTYPE_F32, .takes_source = true};
     TRY_GOTO(base_open(&base, dev, &options), st, out);
     if (tokenizer_vocab_size(tok) > base_info(base)->vocab) {
         st = status_fail(ERR_DATA, "%s: vocab_size is %lld but the tokenizer has %d ids; raise it",

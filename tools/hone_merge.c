@@ -4,7 +4,7 @@
 #include "tools/verbs.h"
 
 Status hone_merge(int argc, char **argv) {
-    ToolModelOptions o = {.device = "cpu"};
+    ToolModelOptions o = {.device = "cpu", .takes_source = true};
     const char *dtype = NULL, *output = NULL;
     bool help = false;
     const Arg args[] = {

@@ -58,6 +58,7 @@ Status tool_model_open(ToolModel *m, const ToolModelOptions *o) {
     bool is_reward = head_present(head, HEAD_SCORE);
     base.path = m->place.base;
     base.trunk_only = is_reward;
+    base.takes_source = o->takes_source;
     TRY(base_open(&m->base, m->dev, &base));
     TRY(setup_check_vocab(m->base, m->tok));
     if (m->place.adapter)
@@ -142,6 +143,34 @@ Status tool_row_ids(TokenIds *ids, size_t *n_prompt, const Json *row, const Toke
     st = tokenizer_encode(tok, ids, str_text(&whole), whole.len, text_flags);
     str_free(&whole);
     return st;
+}
+
+void tool_end_text(TokenIds *ids, const Tokenizer *tok) {
+    int32_t eos = tokenizer_eos(tok);
+    if (eos != TOKEN_NONE && (ids->n == 0 || ids->id[ids->n - 1] != eos))
+        token_ids_push(ids, eos, false);
+}
+
+static Status one_side(TokenIds *ids, const Json *list, const Json *text, const Tokenizer *tok,
+                       const char *where) {
+    if (json_is(list, JSON_KIND_ARRAY)) return append_ids(ids, list, tok, where);
+    if (json_is(text, JSON_KIND_STRING)) {
+        TRY(append_text(ids, text, tok, TOKENIZER_ADD_SPECIAL | TOKENIZER_PARSE_SPECIAL));
+        tool_end_text(ids, tok);
+        return OK;
+    }
+    return status_fail(ERR_DATA,
+                       "%s: a row for an encoder-decoder needs `prompt` and `completion`, two "
+                       "texts, or `input_ids` and `labels`",
+                       where);
+}
+
+Status tool_pair_ids(TokenIds *source, TokenIds *labels, const Json *row, const Tokenizer *tok,
+                     const char *where) {
+    TRY(one_side(source, json_get(row, "input_ids"), json_get(row, "prompt"), tok, where));
+    TRY(one_side(labels, json_get(row, "labels"), json_get(row, "completion"), tok, where));
+    if (source->n > 0 && labels->n > 0) return OK;
+    return status_fail(ERR_DATA, "%s: one side of the row has no token", where);
 }
 
 Status tool_decode(const Tokenizer *tok, Str *text, const int32_t *ids, size_t n, unsigned flags) {

@@ -24,6 +24,7 @@ typedef struct ToolModelOptions {
     const char *dtype;           /* NULL: float32 on a CPU */
     const char *device;          /* NULL: auto */
     int64_t threads;
+    bool takes_source; /* the verb knows what to do with an encoder-decoder */
 } ToolModelOptions;
 
 /* The rows of an option table for all but the model. */
@@ -45,6 +46,13 @@ Status tool_tokenizer_open(Tokenizer **tok, ChatTemplate **tpl, const char *mode
  * *n_prompt: how many belong to the prompt. `where` is for messages. */
 Status tool_row_ids(TokenIds *ids, size_t *n_prompt, const Json *row, const Tokenizer *tok,
                     const ChatTemplate *tpl, bool add_generation_prompt, const char *where);
+
+/* As an encoder-decoder learns a text: EOS stands at its end. */
+void tool_end_text(TokenIds *ids, const Tokenizer *tok);
+/* A row of an encoder-decoder: {"prompt", "completion"}, each tokenised alone and ended, or
+ * {"input_ids", "labels"} as they are. */
+Status tool_pair_ids(TokenIds *source, TokenIds *labels, const Json *row, const Tokenizer *tok,
+                     const char *where);
 
 /* tokenizer_decode of the ids that the tokenizer has: a model's table may be longer. */
 Status tool_decode(const Tokenizer *tok, Str *text, const int32_t *ids, size_t n, unsigned flags);
