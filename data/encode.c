@@ -199,11 +199,10 @@ static Status side_ids(const Work *w, Encoded *out, const Part *part) {
     Status st = text_ids(w, &side, part, NULL, false);
     if (eos != TOKEN_NONE && side.n > 0 && side.id[side.n - 1] == eos) side.n--;
     size_t most = o->max_length > 0 ? (size_t)o->max_length - (eos != TOKEN_NONE) : SIZE_MAX;
-    if (side.n > most) {
-        side.n = most;
-        out->truncated = true;
-    }
-    for (size_t i = 0; i < side.n && st == OK; i++) token_ids_push(&out->ids, side.id[i], false);
+    size_t first = side.n > most && o->truncation_keep_end ? side.n - most : 0;
+    size_t end = side.n > most ? first + most : side.n;
+    out->truncated |= side.n > most;
+    for (size_t i = first; i < end && st == OK; i++) token_ids_push(&out->ids, side.id[i], false);
     if (eos != TOKEN_NONE && st == OK) token_ids_push(&out->ids, eos, false);
     token_ids_free(&side);
     return st;

@@ -1,5 +1,5 @@
 /* An encoder-decoder through the programs: a new T5 learns five pairs by heart, is scored, answers,
- * goes on from a checkpoint, learns by LoRA; the programs that cannot take one say so. */
+ * learns by LoRA; the programs that cannot take one say so. */
 #include "core/io/json.h"
 #include "core/str.h"
 #include "program_run.h"

@@ -68,6 +68,25 @@ static void test_data_batch__encoder_decoder_rows_are_pairs(void **state) {
     case_close(&c);
 }
 
+/* Each side keeps its end, and its EOS. */
+static void test_data_batch__encoder_decoder_rows_keep_their_ends(void **state) {
+    (void)state;
+    DataCase c;
+    Batch *b;
+    case_open(&c, DATASET_SFT);
+    c.options.encoder_decoder = true;
+    c.options.max_length = 4;
+    c.options.truncation_keep_end = true;
+    case_text(&c, "t.jsonl", "{\"prompt\": \"vwxyz\", \"completion\": \"klmno\"}\n");
+    assert_int_equal(batch_open_beside(&b, c.data, 1, 9), OK);
+    batch_fill_items(b, c.data, 1, (int64_t[]){0}, 1);
+    assert_array(((int32_t[]){'x', 'y', 'z', 257}), b->rows.source->ids);
+    assert_array(((int32_t[]){9, 'm', 'n', 'o'}), b->rows.ids);
+    assert_array(((int32_t[]){'m', 'n', 'o', 257}), b->rows.targets);
+    batch_close(b);
+    case_close(&c);
+}
+
 static void refused(const char *text, bool packing, const char *why) {
     DataCase c;
     case_open(&c, DATASET_SFT);
@@ -290,6 +309,7 @@ int main(void) {
         cmocka_unit_test(test_data_batch__rows_are_flat_and_shifted),
         cmocka_unit_test(test_data_batch__packed_sequences_stay_apart),
         cmocka_unit_test(test_data_batch__encoder_decoder_rows_are_pairs),
+        cmocka_unit_test(test_data_batch__encoder_decoder_rows_keep_their_ends),
         cmocka_unit_test(test_data_batch__encoder_decoder_needs_pairs_of_texts),
         cmocka_unit_test(test_data_batch__chosen_first_then_rejected),
         cmocka_unit_test(test_data_batch__bounds_are_the_largest_rows),
