@@ -5,7 +5,7 @@
 #   tests/run.sh --full     with the long grids of faults and fuzzing
 #   tests/run.sh --asan     built with the address sanitizer (--ubsan: undefined behaviour)
 #
-# The last line is `N passed, N failed, N skipped`, of single test cases.
+# Each skipped test is named with its reason. The last line is `N passed, N failed, N skipped`, of single test cases.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -46,8 +46,13 @@ if [ -s "$build/Testing/Temporary/LastTestsFailed.log" ]; then
         grep -q '^\[  FAILED  \] test_' "$build/failed.log" || broken=$((broken + 1))
     done <"$build/Testing/Temporary/LastTestsFailed.log"
 fi
+# Each test that was skipped, once (cmocka names it twice), with the reason it gave.
+awk '/^\[  SKIPPED \] test_/ {if (last ~ /^skipped: / || !($4 in why)) why[$4] = last} {last = $0}
+     END {for (name in why) print "-- " (why[name] ~ /^skipped: / ? why[name] : "skipped: no reason given") " (" name ")"}' \
+    "$log" | sort >"$build/skipped.log"
+cat "$build/skipped.log"
 passed=$(grep -c '^\[       OK \]' "$log" || true)
-skipped=$(grep '^\[  SKIPPED \] test_' "$log" | sort -u | grep -c . || true) # cmocka names each twice
+skipped=$(wc -l <"$build/skipped.log")
 failed=$(grep '^\[  FAILED  \] test_' "$log" | sort -u | grep -c . || true)
 failed=$((failed + broken))
 echo "$passed passed, $failed failed, $skipped skipped"
