@@ -72,7 +72,7 @@ static void add_options(Sha256 *h, const DatasetOptions *o) {
     add_text(h, "eos_token", o->eos_token);
     add_text(h, "dataset_text_field", o->dataset_text_field);
     add_number(h, "text_by", o->text_by);
-    if (o->encoder_decoder) add_number(h, "encoder_decoder", 1);
+    add_number(h, "encoder_decoder", o->encoder_decoder);
     add_number(h, "packing", o->packing);
     add_number(h, "packing_strategy", o->packing_strategy);
     add_number(h, "packing_batch_size", (double)o->packing_batch_size);

@@ -7,10 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#define SHORT_PIECE 24   /* symbols; measured: up to here rescanning beats the heap */
-#define CACHE_SLOTS 8192 /* of 96 bytes: 0.8 MB a thread */
-#define CACHE_TEXT 30
-#define CACHE_TOKENS 8
+#define SHORT_PIECE 24 /* symbols; measured: up to here rescanning beats the heap */
 #define FREE_SLOT UINT32_MAX
 #define NOBODY UINT32_MAX
 
@@ -26,13 +23,6 @@ struct BpeEntry {
     int32_t left, right; /* the ids that stood there: if they changed, the entry is stale */
 };
 
-struct BpeCacheSlot {
-    char text[CACHE_TEXT];
-    uint8_t n, n_tokens; /* n 0: free */
-    int32_t id[CACHE_TOKENS];
-    uint8_t bytes[CACHE_TOKENS];
-};
-
 void bpe_free(Bpe *b) {
     mem_free(b->pairs);
     mem_free(b->prefix);
@@ -43,7 +33,7 @@ void bpe_free(Bpe *b) {
 void bpe_scratch_free(BpeScratch *w) {
     mem_free(w->symbols);
     mem_free(w->heap);
-    mem_free(w->cache);
+    piece_cache_free(&w->cache);
     str_free(&w->word);
     *w = (BpeScratch){0};
 }
@@ -294,39 +284,16 @@ static size_t merge_long(const Bpe *b, BpeScratch *w, size_t n) {
     return count;
 }
 
-/* ---- the cache ---- */
-
-static BpeCacheSlot *cache_slot(BpeScratch *w, const char *piece, size_t n) {
-    if (n > CACHE_TEXT) return NULL;
-    if (w->cache == NULL) w->cache = mem_zalloc(CACHE_SLOTS, sizeof *w->cache);
-    return &w->cache[vocab_hash(piece, n) & (CACHE_SLOTS - 1)];
-}
-
-static void cache_store(BpeCacheSlot *slot, const char *piece, size_t n, const BpeSymbol *s,
-                        size_t count) {
-    if (slot == NULL || count > CACHE_TOKENS) return;
-    memcpy(slot->text, piece, n);
-    slot->n = (uint8_t)n;
-    slot->n_tokens = (uint8_t)count;
-    for (size_t i = 0; i < count; i++) {
-        slot->id[i] = s[i].id;
-        slot->bytes[i] = (uint8_t)s[i].bytes;
-    }
-}
-
 static void encode_word(const Bpe *b, BpeScratch *w, Spans *out, const char *piece, size_t n) {
-    BpeCacheSlot *slot = cache_slot(w, piece, n);
-    if (slot != NULL && slot->n == n && memcmp(slot->text, piece, n) == 0) {
-        for (size_t i = 0; i < slot->n_tokens; i++) spans_push(out, slot->id[i], slot->bytes[i]);
-        return;
-    }
+    if (piece_cache_find(&w->cache, out, piece, n)) return;
     size_t count = split_characters(b, w, piece, n);
     if (count > 0) {
         count = count <= SHORT_PIECE ? merge_short(b, w->symbols, count) : merge_long(b, w, count);
     }
-    cache_store(slot, piece, n, w->symbols, count);
+    size_t from = out->n;
     spans_reserve(out, count);
     for (size_t i = 0; i < count; i++) spans_push(out, w->symbols[i].id, w->symbols[i].bytes);
+    piece_cache_keep(&w->cache, piece, n, out, from);
 }
 
 /* Where the word at `at` ends: before a blank that has none before it. */

@@ -11,6 +11,7 @@
 #ifndef HONE_DATA_TOKENIZER_BPE_H
 #define HONE_DATA_TOKENIZER_BPE_H
 
+#include "data/tokenizer/piece_cache.h"
 #include "data/tokenizer/spans.h"
 #include "data/tokenizer/vocab.h"
 
@@ -47,13 +48,12 @@ typedef struct Bpe {
 /* Working memory of one encoding thread. Start with {0}. */
 typedef struct BpeSymbol BpeSymbol;
 typedef struct BpeEntry BpeEntry;
-typedef struct BpeCacheSlot BpeCacheSlot;
 typedef struct BpeScratch {
     BpeSymbol *symbols;
     size_t symbols_cap;
     BpeEntry *heap;
     size_t heap_n, heap_cap;
-    BpeCacheSlot *cache; /* the last pieces seen, direct-mapped */
+    PieceCache cache;
     Str word;
 } BpeScratch;
 

@@ -9,21 +9,11 @@
 
 #define UNKNOWN_PENALTY 10.0
 #define NOWHERE UINT32_MAX
-#define CACHE_SLOTS 8192
-#define CACHE_TEXT 30
-#define CACHE_TOKENS 8
 
 struct UnigramNode { /* the best way to cut all text before this byte */
     double score;
     uint32_t from; /* where its last token begins; NOWHERE: no way leads here */
     int32_t id;
-};
-
-struct UnigramSlot {
-    char text[CACHE_TEXT];
-    uint8_t n, n_tokens; /* n 0: free */
-    int32_t id[CACHE_TOKENS];
-    uint8_t bytes[CACHE_TOKENS];
 };
 
 void unigram_free(Unigram *u) {
@@ -35,7 +25,7 @@ void unigram_free(Unigram *u) {
 
 void unigram_scratch_free(UnigramScratch *w) {
     mem_free(w->nodes);
-    mem_free(w->cache);
+    piece_cache_free(&w->cache);
     spans_free(&w->path);
     *w = (UnigramScratch){0};
 }
@@ -152,35 +142,10 @@ static void push_path(const Unigram *u, UnigramScratch *w, Spans *out, const cha
     }
 }
 
-/* ---- the cache ---- */
-
-static UnigramSlot *cache_slot(UnigramScratch *w, const char *piece, size_t n) {
-    if (n > CACHE_TEXT) return NULL;
-    if (w->cache == NULL) w->cache = mem_zalloc(CACHE_SLOTS, sizeof *w->cache);
-    return &w->cache[vocab_hash(piece, n) & (CACHE_SLOTS - 1)];
-}
-
-static void cache_store(UnigramSlot *slot, const char *piece, size_t n, const Spans *s,
-                        size_t from) {
-    size_t count = s->n - from;
-    if (slot == NULL || count > CACHE_TOKENS) return;
-    memcpy(slot->text, piece, n);
-    slot->n = (uint8_t)n;
-    slot->n_tokens = (uint8_t)count;
-    for (size_t i = 0; i < count; i++) {
-        slot->id[i] = s->id[from + i];
-        slot->bytes[i] = (uint8_t)s->bytes[from + i];
-    }
-}
-
 Status unigram_encode(const Unigram *u, UnigramScratch *w, Spans *out, const char *piece,
                       size_t n) {
     CHECK(n > 0 && n < NOWHERE, "piece of %zu bytes", n);
-    UnigramSlot *slot = cache_slot(w, piece, n);
-    if (slot != NULL && slot->n == n && memcmp(slot->text, piece, n) == 0) {
-        for (size_t i = 0; i < slot->n_tokens; i++) spans_push(out, slot->id[i], slot->bytes[i]);
-        return OK;
-    }
+    if (piece_cache_find(&w->cache, out, piece, n)) return OK;
     if (w->cap < n + 1) {
         w->cap = n + 1 + n / 2;
         w->nodes = mem_realloc(w->nodes, w->cap, sizeof *w->nodes);
@@ -191,6 +156,6 @@ Status unigram_encode(const Unigram *u, UnigramScratch *w, Spans *out, const cha
     }
     size_t from = out->n;
     push_path(u, w, out, piece, n);
-    cache_store(slot, piece, n, out, from);
+    piece_cache_keep(&w->cache, piece, n, out, from);
     return OK;
 }

@@ -7,6 +7,7 @@
 #define HONE_DATA_TOKENIZER_UNIGRAM_H
 
 #include "core/status.h"
+#include "data/tokenizer/piece_cache.h"
 #include "data/tokenizer/spans.h"
 #include "data/tokenizer/trie.h"
 #include "data/tokenizer/vocab.h"
@@ -34,12 +35,11 @@ typedef struct Unigram {
 
 /* Working memory of one encoding thread. Start with {0}. */
 typedef struct UnigramNode UnigramNode;
-typedef struct UnigramSlot UnigramSlot;
 typedef struct UnigramScratch {
     UnigramNode *nodes;
     size_t cap;
     Spans path;
-    UnigramSlot *cache; /* the last pieces seen, direct-mapped */
+    PieceCache cache;
 } UnigramScratch;
 
 void unigram_free(Unigram *u);
