@@ -29,15 +29,15 @@ install_packages libcmocka-dev
 need_writable
 
 echo "== build ($preset)"
-cmake --preset "$preset" >/dev/null
+cmake --preset "$preset" -DHONE_TESTS=ON >/dev/null # the quickstart leaves them out of the same folder
 cmake --build --preset "$preset"
 
 echo "== tests"
 log="$build/tests.log"
-rm -f "$build/Testing/Temporary/LastTestsFailed.log" # ctest leaves the last one when all pass
+rm -f "$build"/Testing/Temporary/LastTest*.log # ctest leaves the last ones when it has nothing to write
 ctest --test-dir "$build" --output-on-failure -j "$(nproc)" --no-tests=error -O "$build/ctest.log" --quiet || true
-cp "$build/Testing/Temporary/LastTest.log" "$log"
-broken=0 # test programs that ended badly without naming a failed case
+cat "$build/Testing/Temporary/LastTest.log" >"$log" || true
+broken=0 # test programs that ended badly without naming a failed case, or well without a case
 if [ -s "$build/Testing/Temporary/LastTestsFailed.log" ]; then
     while IFS=: read -r _ name; do
         echo "-- failed: $name"
@@ -46,6 +46,11 @@ if [ -s "$build/Testing/Temporary/LastTestsFailed.log" ]; then
         grep -q '^\[  FAILED  \] test_' "$build/failed.log" || broken=$((broken + 1))
     done <"$build/Testing/Temporary/LastTestsFailed.log"
 fi
+for name in $(awk '/^[0-9]+\/[0-9]+ Test: / {name = $3; said = 0} /^\[       OK \]|^\[  SKIPPED \]/ {said = 1}
+                   /^Test Passed\./ && !said {print name}' "$log"); do
+    echo "-- failed: $name ran no test"
+    broken=$((broken + 1))
+done
 # Each test that was skipped, once (cmocka names it twice), with the reason it gave.
 awk '/^\[  SKIPPED \] test_/ {if (last ~ /^skipped: / || !($4 in why)) why[$4] = last} {last = $0}
      END {for (name in why) print "-- " (why[name] ~ /^skipped: / ? why[name] : "skipped: no reason given") " (" name ")"}' \
@@ -55,5 +60,6 @@ passed=$(grep -c '^\[       OK \]' "$log" || true)
 skipped=$(wc -l <"$build/skipped.log")
 failed=$(grep '^\[  FAILED  \] test_' "$log" | sort -u | grep -c . || true)
 failed=$((failed + broken))
+[ "$passed" -gt 0 ] || echo "-- no test ran"
 echo "$passed passed, $failed failed, $skipped skipped"
-[ "$failed" -eq 0 ]
+[ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]
