@@ -138,6 +138,8 @@ static const struct {
 } MODELS[] = {
     {"llama", "llama", 0},
     {"gpt2", "gpt2", 0},
+    {"mistral", "gguf_files/mistral", 0},
+    {"qwen2", "families/qwen2", 0},
     {"qwen3", "families/qwen3", 0},
     {"gemma", "families/gemma", 1e-6}, /* 1 + weight is rounded */
     {"gemma2", "gguf_files/gemma2", 1e-6},

@@ -21,7 +21,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 COMMITTED = Path(HERE, "..", "golden", "data")
 OUT = Path(os.environ.get("HONE_GOLDEN", COMMITTED), "gguf_files")
 MODELS = ["llama", "gpt2"] + [f"families/{n}" for n in (
-    "qwen3", "gemma", "phi3", "stablelm", "stablelm_parallel", "neox", "neox_sequential", "mpt",
+    "qwen2", "qwen3", "gemma", "phi3", "stablelm", "stablelm_parallel", "neox", "neox_sequential", "mpt",
     "falcon_7b", "falcon_40b", "bloom", "llama_linear", "llama_yarn")]
 
 
@@ -123,6 +123,8 @@ def main():
     phi = plain("phi", ["q_layernorm", "k_layernorm"], qk_layernorm=False, num_key_value_heads=3)
     convert(ModelBase, gguf, phi, OUT / "phi.gguf", f.ALL_F32)
     convert(ModelBase, gguf, plain("gemma2", [], query_pre_attn_scalar=10), OUT / "gemma2.gguf", f.ALL_F32)
+    # its script writes no window: llama.cpp has none for this family
+    convert(ModelBase, gguf, plain("mistral", [], sliding_window=None), OUT / "mistral.gguf", f.ALL_F32)
     convert(ModelBase, gguf, COMMITTED / "llama", OUT / "llama.f16.gguf", f.MOSTLY_F16)
     convert(ModelBase, gguf, COMMITTED / "llama", OUT / "llama.bf16.gguf", f.MOSTLY_BF16)
     blocks(gguf)

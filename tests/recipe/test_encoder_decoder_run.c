@@ -4,6 +4,8 @@
 #include "core/str.h"
 #include "program_run.h"
 
+#include <math.h>
+
 static char *folder;
 
 #define CONFIG                                                                            \
@@ -109,6 +111,13 @@ static void test_encoder_decoder_run__learns_by_lora(void **state) {
     assert_non_null(strstr(config, "\"SEQ_2_SEQ_LM\""));
     mem_free(config);
     assert_answers("lora");
+    /* Merged, the weights are rounded once more. */
+    expect(program_run(folder, "hone", "merge", "--model", "base", "--adapter", "lora/final",
+                       "--output", "merged", NULL),
+           0);
+    assert_answers("merged");
+    double apart = total_logp("lora"), whole = total_logp("merged");
+    assert_true(fabs(apart - whole) < 1e-4 * fabs(total_logp("base")));
 }
 
 static void says(const char *what) {

@@ -51,9 +51,24 @@ static const char model[] =
     "\"n_embd\": 16, \"n_layer\": 2, \"n_head\": 2, \"n_positions\": 64, \"attn_pdrop\": 0.1, "
     "\"resid_pdrop\": 0.1, \"embd_pdrop\": 0.1, \"bos_token_id\": 0, \"eos_token_id\": 1}";
 
-static void walk(const char *yaml, int64_t first, int64_t usual) {
+static const char encoder_decoder[] =
+    "{\"architectures\": [\"T5ForConditionalGeneration\"], \"model_type\": \"t5\", \"vocab_size\": "
+    "320, "
+    "\"d_model\": 16, \"d_kv\": 8, \"d_ff\": 24, \"num_heads\": 2, \"num_layers\": 2, "
+    "\"decoder_start_token_id\": 0, \"pad_token_id\": 0, \"eos_token_id\": 1, \"dropout_rate\": "
+    "0.1}";
+
+static const char beside[] =
+    "output_dir: whole\n"
+    "threads: 1\n"
+    "model: {config: model.json, tokenizer: configs/smoke/tokenizer}\n"
+    "data: {train: configs/smoke/data/completions.jsonl, max_length: 32}\n"
+    "training: {per_device_train_batch_size: 2, max_steps: 7, learning_rate: 1.0e-2,\n"
+    "           logging_steps: 3, save_steps: 2}\n";
+
+static void walk(const char *yaml, const char *config, int64_t first, int64_t usual) {
     char *folder = program_folder();
-    mem_free(scratch_text(folder, "model.json", model));
+    mem_free(scratch_text(folder, "model.json", config));
     mem_free(scratch_text(folder, "run.yaml", yaml));
     stop_points_walk(folder, "run.yaml", first, stop_points_stride(usual), NULL, NULL);
     scratch_free(folder);
@@ -61,12 +76,17 @@ static void walk(const char *yaml, int64_t first, int64_t usual) {
 
 static void test_resume_sft__full(void **state) {
     (void)state;
-    walk(full, 1, 5);
+    walk(full, model, 1, 5);
 }
 
 static void test_resume_sft__lora(void **state) {
     (void)state;
-    walk(lora, 2, 5);
+    walk(lora, model, 2, 5);
+}
+
+static void test_resume_sft__encoder_decoder(void **state) {
+    (void)state;
+    walk(beside, encoder_decoder, 3, 4);
 }
 
 /* Losses of a run whose weights never move: they tell which rows each step has seen. */
@@ -146,6 +166,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_resume_sft__full),
         cmocka_unit_test(test_resume_sft__lora),
+        cmocka_unit_test(test_resume_sft__encoder_decoder),
         cmocka_unit_test(test_resume_sft__ignore_data_skip),
         cmocka_unit_test(test_resume_sft__every_stop_saves),
     };
