@@ -29,13 +29,15 @@ static void expect(int code, int want) {
 }
 
 static void setup_files(void) {
-    Str text = {0};
-    for (int i = 0; i < N_PAIRS; i++)
-        str_printf(&text, "{\"prompt\": \"%s\", \"completion\": \"%s\"}\n", pairs[i][0],
-                   pairs[i][1]);
-    mem_free(scratch_text(folder, "pairs.jsonl", str_text(&text)));
+    for (int wrong = 0; wrong < 2; wrong++) {
+        Str text = {0};
+        for (int i = 0; i < N_PAIRS; i++)
+            str_printf(&text, "{\"prompt\": \"%s\", \"completion\": \"%s\"}\n", pairs[i][0],
+                       pairs[(i + wrong) % N_PAIRS][1]);
+        mem_free(scratch_text(folder, wrong ? "wrong.jsonl" : "pairs.jsonl", str_text(&text)));
+        str_free(&text);
+    }
     mem_free(scratch_text(folder, "config.json", CONFIG));
-    str_free(&text);
     expect(program_run(folder, "hone", "train-tokenizer", "--data", "pairs.jsonl", "--vocab-size",
                        "270", "--output", "tok", NULL),
            0);
@@ -54,11 +56,11 @@ static Json *line_of(const char *name, int i) {
     return j;
 }
 
-/* What `hone score` says of all tokens of all completions together. */
-static double total_logp(const char *model) {
+/* What `hone score` says of all tokens of all completions of `data` together. */
+static double total_logp_of(const char *data, const char *model) {
     double sum = 0;
-    expect(program_run(folder, "hone", "score", "--model", model, "--data", "pairs.jsonl",
-                       "--output", "scores.jsonl", NULL),
+    expect(program_run(folder, "hone", "score", "--model", model, "--data", data, "--output",
+                       "scores.jsonl", NULL),
            0);
     for (int i = 0; i < N_PAIRS; i++) {
         Json *row = line_of("scores.jsonl", i);
@@ -69,6 +71,10 @@ static double total_logp(const char *model) {
         json_free(row);
     }
     return sum;
+}
+
+static double total_logp(const char *model) {
+    return total_logp_of("pairs.jsonl", model);
 }
 
 static void assert_answers(const char *model) {
@@ -111,13 +117,16 @@ static void test_encoder_decoder_run__learns_by_lora(void **state) {
     assert_non_null(strstr(config, "\"SEQ_2_SEQ_LM\""));
     mem_free(config);
     assert_answers("lora");
-    /* Merged, the weights are rounded once more. */
+    /* Merged, the weights are rounded once more. Wrong answers, whose log-probs are far from 0,
+     * tell it from a wrong merge. */
     expect(program_run(folder, "hone", "merge", "--model", "base", "--adapter", "lora/final",
                        "--output", "merged", NULL),
            0);
     assert_answers("merged");
-    double apart = total_logp("lora"), whole = total_logp("merged");
-    assert_true(fabs(apart - whole) < 1e-4 * fabs(total_logp("base")));
+    double apart = total_logp_of("wrong.jsonl", "lora");
+    double whole = total_logp_of("wrong.jsonl", "merged");
+    assert_true(apart < -50);
+    assert_true(fabs(apart - whole) < 1e-4 * fabs(apart));
 }
 
 static void says(const char *what) {
