@@ -9,13 +9,20 @@ target_compile_options(hone_flags INTERFACE
   -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Werror
   -fno-strict-aliasing -ffp-contract=off)
 target_compile_definitions(hone_flags INTERFACE _POSIX_C_SOURCE=200809L HONE_VERSION="${PROJECT_VERSION}")
-if(HONE_FUZZ)
-  target_compile_options(hone_flags INTERFACE -fsanitize=fuzzer-no-link -g)
+set(watched 1)
+if(HONE_FUZZ) # which lines are reached is counted too; the kernels (object libraries) read no file
+  set(watched $<NOT:$<STREQUAL:$<TARGET_PROPERTY:TYPE>,OBJECT_LIBRARY>>)
+  set(counted -fprofile-instr-generate -fcoverage-mapping)
+  target_compile_options(hone_flags INTERFACE -g "$<${watched}:-fsanitize=fuzzer-no-link;${counted}>")
+  target_link_options(hone_flags INTERFACE ${counted})
 endif()
 if(HONE_SANITIZE)
-  target_compile_options(hone_flags INTERFACE -fsanitize=${HONE_SANITIZE} -fno-omit-frame-pointer -g
-    -fno-sanitize-recover=all)
+  target_compile_options(hone_flags INTERFACE -fno-omit-frame-pointer -g
+    "$<${watched}:-fsanitize=${HONE_SANITIZE};-fno-sanitize-recover=all>")
   target_link_options(hone_flags INTERFACE -fsanitize=${HONE_SANITIZE})
+  if(HONE_SANITIZE MATCHES address AND CMAKE_C_COMPILER_ID STREQUAL Clang)
+    target_compile_definitions(hone_flags INTERFACE __SANITIZE_ADDRESS__=1) # gcc says so by itself
+  endif()
 endif()
 
 # <build>/include/<name>/<name> -> <source>/<name>: the only include path a library exports.
