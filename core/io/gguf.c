@@ -16,6 +16,8 @@
 #define KEY_MAX_BYTES 65535
 #define NAME_MAX_BYTES 63
 #define RANK_MAX 4
+#define PAIR_LEAST_BYTES (8 + 1 + 4 + 1)     /* key, type, value */
+#define INFO_LEAST_BYTES (8 + 1 + 4 + 4 + 8) /* of a tensor: name, rank, type, offset */
 #define ALIGNMENT_MAX (1U << 20)
 
 typedef enum GgufType {
@@ -271,6 +273,9 @@ static Status read_head(Reader *r, uint64_t *n_tensors, uint64_t *n_pairs) {
     TRY(take_number(r, n_pairs, 8));
     if (*n_tensors > TENSORS_MAX || *n_pairs > PAIRS_MAX)
         return status_fail(ERR_DATA, "%s: more tensors or keys than any model has", r->path);
+    size_t rest = (size_t)(r->end - r->at); /* before room is made for them */
+    if (*n_tensors * INFO_LEAST_BYTES + *n_pairs * PAIR_LEAST_BYTES > rest)
+        return status_fail(ERR_DATA, "%s: ends too early; is it cut short?", r->path);
     return OK;
 }
 
