@@ -11,6 +11,7 @@
 #include "unit.h"
 
 #include <fcntl.h>
+#include <limits.h>
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
@@ -18,13 +19,12 @@
 #include <time.h>
 
 #define ROUNDS 1000
-#define ROUNDS_FULL 100000
 #define LONGEST_S 10                  /* of one input */
 #define MOST_MEMORY ((rlim_t)2 << 30) /* of the process */
 #define MOST_BYTES ((size_t)1 << 16)  /* of a mutated input */
 #define MOST_MUTATIONS 6              /* of one input */
-#define USUAL_S 3                     /* rounds end there in an ordinary test ... */
-#define FULL_S 120                    /* ... and in a long one */
+#define USUAL_S 3                     /* an ordinary test ends there at the latest */
+#define FULL_S 20                     /* a long one ends there, after however many rounds */
 #define MAX_SEEDS 128
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
@@ -90,20 +90,66 @@ static void limit_time(int seconds) {
     setitimer(ITIMER_PROF, &(struct itimerval){.it_value.tv_sec = seconds}, NULL);
 }
 
-/* The bytes end where a page ends that nobody may look at, so that a look behind them shows, also
- * without a sanitizer. */
-static void give(const uint8_t *bytes, size_t n) {
-    const size_t page = (size_t)sysconf(_SC_PAGESIZE), room = (n + page - 1) / page * page;
+/* ---- where inputs lie ------------------------------------------------------------------------ */
+
+static size_t whole_pages(size_t n) {
+    const size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    return (n + page - 1) / page * page;
+}
+
+/* Room for n bytes that ends, but for `slack` bytes, where a page begins that nobody may look at,
+ * so that a look behind them shows, also without a sanitizer. */
+static uint8_t *guarded(size_t n, size_t slack) {
+    const size_t room = whole_pages(n + slack), page = whole_pages(1);
     uint8_t *pages =
         mmap(NULL, room + page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     CHECK(pages != MAP_FAILED && mprotect(pages + room, page, PROT_NONE) == 0, "no pages");
-    current = (Input){pages + room - n, n};
+    return pages + room - slack - n;
+}
+
+static void free_guarded(uint8_t *bytes, size_t n, size_t slack) {
+    munmap(bytes + n + slack - whole_pages(n + slack), whole_pages(n + slack) + whole_pages(1));
+}
+
+static void give(const uint8_t *bytes, size_t n) {
+    current = (Input){guarded(n, 0), n};
     if (n > 0) memcpy(current.bytes, bytes, n);
     limit_time(LONGEST_S);
     LLVMFuzzerTestOneInput(current.bytes, n);
     limit_time(0);
+    uint8_t *done = current.bytes;
     current = (Input){0};
-    munmap(pages, room + page);
+    free_guarded(done, n, 0);
+}
+
+/* The linker gives these for file_map and file_unmap (--wrap): a mapped file ends at such a page
+ * too, as closely as its alignment allows. */
+Status __real_file_map(FileMap *out, const char *path);
+void __real_file_unmap(FileMap *m);
+Status __wrap_file_map(FileMap *out, const char *path);
+void __wrap_file_unmap(FileMap *m);
+
+#define MAP_ALIGNMENT 8
+
+static size_t map_slack(size_t n) {
+    return (MAP_ALIGNMENT - n % MAP_ALIGNMENT) % MAP_ALIGNMENT;
+}
+
+Status __wrap_file_map(FileMap *out, const char *path) {
+    FileMap file;
+    TRY(__real_file_map(&file, path));
+    *out = file;
+    if (!file.mapped) return OK;
+    uint8_t *bytes = guarded(file.size, map_slack(file.size));
+    memcpy(bytes, file.data, file.size);
+    out->data = bytes;
+    __real_file_unmap(&file);
+    return OK;
+}
+
+void __wrap_file_unmap(FileMap *m) {
+    if (m->mapped) free_guarded((uint8_t *)(uintptr_t)m->data, m->size, map_slack(m->size));
+    *m = (FileMap){0};
 }
 
 /* ---- mutations ----------------------------------------------------------------------------- */
@@ -222,7 +268,7 @@ static void mutate(Str *t, RngStream *r) {
 static long long rounds_wanted(void) {
     const char *given = getenv("HONE_FUZZ_ROUNDS");
     if (given) return atoll(given);
-    return getenv("HONE_TESTS_FULL") ? ROUNDS_FULL : ROUNDS;
+    return getenv("HONE_TESTS_FULL") ? LLONG_MAX : ROUNDS;
 }
 
 static double longest_s(void) {

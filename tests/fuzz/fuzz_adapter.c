@@ -1,13 +1,11 @@
-/* An adapter of PEFT: adapter_config.json beside good weights, or weights beside a good config. */
-#include "fuzz.h"
+/* An adapter of PEFT: adapter_config.json beside good weights, or weights beside a good config.
+ *
+ * Parser: model/peft/peft.c
+ */
+#include "fuzz_tensors.h"
 
 #include "core/io/json.h"
 #include "model_fixture.h"
-
-#define CONFIG                                                                            \
-    "{\"architectures\": [\"LlamaForCausalLM\"], \"vocab_size\": 8, \"hidden_size\": 8, " \
-    "\"intermediate_size\": 8, \"num_hidden_layers\": 1, \"num_attention_heads\": 2, "    \
-    "\"max_position_embeddings\": 16}"
 
 #define CONFIG_NAME "adapter_config.json"
 #define WEIGHTS_NAME "adapter_model.safetensors"
@@ -33,7 +31,7 @@ static void open_all(void) {
     Adapter *a = NULL;
     LoraOptions options = {.r = 2, .alpha = 4, .task_type = "CAUSAL_LM"};
     CHECK(dev_open(&dev, "ref", 1) == OK, "%s", status_message());
-    CHECK(fixture_base(&base, dev, CONFIG, false, DTYPE_F32, 1) == OK, "%s", status_message());
+    CHECK(fixture_base(&base, dev, FUZZ_LLAMA, false, DTYPE_F32, 1) == OK, "%s", status_message());
     CHECK(adapter_create(&a, base, "a", &options) == OK, "%s", status_message());
     CHECK(adapter_save(a, NULL, fuzz_folder(), "base") == OK, "%s", status_message());
     adapter_close(a);

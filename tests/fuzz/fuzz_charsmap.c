@@ -1,4 +1,7 @@
-/* A compiled character map (its first `n` bytes, n in the two bytes before) over a text. */
+/* A compiled character map (its first `n` bytes, n in the two bytes before) over a text.
+ *
+ * Parser: data/tokenizer/charsmap.c
+ */
 #include "fuzz.h"
 
 #include "data/tokenizer/charsmap.h"

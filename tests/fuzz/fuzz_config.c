@@ -1,5 +1,13 @@
 /* A config of each stage. The first byte picks the stage; a line that begins with `+` is a word of
- * the command line, the rest is the file. */
+ * the command line, the rest is the file.
+ *
+ * Parser: train/config/config.c
+ * Parser: train/config/config_args.c
+ * Parser: train/config/config_rewards.c
+ * Parser: train/config/config_rules.c
+ * Parser: train/config/config_source.c
+ * Parser: train/config/config_value.c
+ */
 #include "fuzz.h"
 
 #include "core/log.h"

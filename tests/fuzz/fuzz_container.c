@@ -1,9 +1,19 @@
-/* Data files of every kind: the first byte picks the ending. Every row is parsed. */
+/* Data files of every kind: the first byte picks the ending. Every row is parsed.
+ *
+ * Parser: data/containers/container.c
+ * Parser: data/containers/json_rows.c
+ * Parser: data/containers/table.c
+ * Parser: data/containers/text_rows.c
+ * Parser: data/containers/scan.c
+ * Parser: data/containers/gunzip.c
+ * Parser: data/containers/unzstd.c
+ */
 #include "fuzz.h"
 
 #include "data/containers/container.h"
 
-static const char *const endings[] = {"a.jsonl", "a.json", "a.csv", "a.tsv", "a.txt", "a.jsonl.gz"};
+static const char *const endings[] = {"a.jsonl", "a.json",     "a.csv",     "a.tsv",
+                                      "a.txt",   "a.jsonl.gz", "a.csv.zst", "a.ndjson"};
 #define N_ENDINGS (sizeof endings / sizeof *endings)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
@@ -45,8 +55,23 @@ void fuzz_seeds(void) {
     /* printf '{"text": "a"}\n' | gzip -n */
     SEED(5, "\x1f\x8b\x08\0\0\0\0\0\0\x03\xab\x56\x2a\x49\xad\x28\x51\xb2\x52\x50\x4a\x54\xaa\xe5"
             "\x02\0\x58\xf2\x0f\x5f\x0e\0\0\0");
+    /* printf 'text,n\na,1\n' | zstd --no-check */
+    SEED(6, "\x28\xb5\x2f\xfd\x20\x0b\x59\0\0text,n\na,1\n");
+    SEED(7, "\xef\xbb\xbf{\"text\": \"a\"}\n");
 }
 
-const char *const fuzz_words[] = {"{\"text\": \"", "\"}\n", "[{",   "}, {", "]}",
-                                  "\"\"",          "\t",    "\\t",  "\r\n", "\xef\xbb\xbf",
-                                  "\x1f\x8b\x08",  "PAR1",  "data", NULL};
+const char *const fuzz_words[] = {"{\"text\": \"",
+                                  "\"}\n",
+                                  "[{",
+                                  "}, {",
+                                  "]}",
+                                  "\"\"",
+                                  "\t",
+                                  "\\t",
+                                  "\r\n",
+                                  "\xef\xbb\xbf",
+                                  "\x1f\x8b\x08",
+                                  "\x28\xb5\x2f\xfd",
+                                  "PAR1",
+                                  "data",
+                                  NULL};

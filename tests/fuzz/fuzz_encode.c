@@ -1,5 +1,12 @@
 /* Text into tokenizers of each kind, byte by byte and in segments; raw bytes come back as they
- * were. */
+ * were.
+ *
+ * Parser: data/tokenizer/bpe.c
+ * Parser: data/tokenizer/added.c
+ * Parser: data/tokenizer/spans.c
+ * Parser: data/tokenizer/pretokenize.c
+ * Parser: data/tokenizer/detokenize.c
+ */
 #include "fuzz_tokenizer.h"
 
 static Tokenizer *bytes, *learned;

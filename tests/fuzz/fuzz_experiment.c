@@ -1,4 +1,8 @@
-/* What `hone run` reads, with all of its texts expanded. */
+/* What `hone run` reads, with all of its texts expanded.
+ *
+ * Parser: tools/experiment.c
+ * Parser: tools/experiment_expand.c
+ */
 #include "fuzz.h"
 
 #include "tools/experiment.h"

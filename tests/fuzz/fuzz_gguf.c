@@ -1,26 +1,16 @@
 /* GGUF files: metadata, tensors, the description of a model that is made of them, and a tokenizer.
+ *
+ * Parser: core/io/gguf.c
+ * Parser: core/io/gguf_blocks.c
+ * Parser: model/formats/gguf_config.c
+ * Parser: data/tokenizer/tokenizer_gguf.c
  */
-#include "fuzz.h"
+#include "fuzz_tensors.h"
 
 #include "core/io/gguf.h"
 #include "core/io/gguf_save.h"
 #include "data/tokenizer/tokenizer.h"
 #include "model/formats/gguf_model.h"
-
-static unsigned sum_entry(const TensorEntry *e) {
-    unsigned sum = 0;
-    if (e->dtype == DTYPE_NONE) {
-        for (size_t i = 0; i < e->bytes; i++) sum += ((const unsigned char *)e->stored)[i];
-        return sum;
-    }
-    void *made;
-    const unsigned char *values = tensor_entry_values(e, &made);
-    size_t n = dtype_size(e->dtype);
-    for (int i = 0; i < e->rank; i++) n *= (size_t)e->shape[i];
-    for (size_t i = 0; i < n; i++) sum += values[i];
-    mem_free(made);
-    return sum;
-}
 
 static void read_config(const Gguf *g) {
     Json *config = NULL;
@@ -32,13 +22,11 @@ static void read_config(const Gguf *g) {
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     const char *path = fuzz_file("model.gguf", data, size);
-    volatile unsigned sum = 0;
     Gguf *g = NULL;
     if (!fuzz_ok(gguf_open(&g, path))) return 0;
     int64_t n;
     const TensorEntry *entries = gguf_entries(g, &n);
-    for (int64_t i = 0; i < n; i++) sum += sum_entry(&entries[i]);
-    (void)sum;
+    fuzz_entries(entries, n, size, true);
     read_config(g);
     gguf_close(g);
     FuzzMuted muted = fuzz_mute();
@@ -54,6 +42,103 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     tokenizer_close(t);
     fuzz_unmute(muted);
     return 0;
+}
+
+/* ---- files that break one rule ---- */
+
+static void put(Str *s, uint64_t x, size_t bytes) {
+    str_append_n(s, (const char *)&x, bytes); /* x86: the lowest byte first */
+}
+
+static void put_text(Str *s, const char *text) {
+    put(s, strlen(text), 8);
+    str_append(s, text);
+}
+
+static Str head(uint64_t n_tensors, uint64_t n_pairs) {
+    Str s = {0};
+    str_append(&s, "GGUF");
+    put(&s, 3, 4);
+    put(&s, n_tensors, 8);
+    put(&s, n_pairs, 8);
+    return s;
+}
+
+static void seed_bytes(Str *s) {
+    fuzz_seed(s->data, s->len);
+    str_free(s);
+}
+
+typedef struct Info {
+    const char *name;
+    unsigned rank, type;
+    uint64_t offset, shape[5];
+} Info;
+
+static void seed_infos(const Info *infos, size_t n, size_t data) {
+    Str s = head(n, 0);
+    for (size_t i = 0; i < n; i++) {
+        put_text(&s, infos[i].name);
+        put(&s, infos[i].rank, 4);
+        for (unsigned k = 0; k < infos[i].rank; k++) put(&s, infos[i].shape[k], 8);
+        put(&s, infos[i].type, 4);
+        put(&s, infos[i].offset, 8);
+    }
+    while (s.len % 32) str_append_char(&s, '\0');
+    for (size_t i = 0; i < data; i++) str_append_char(&s, 'x');
+    seed_bytes(&s);
+}
+
+/* Types of tensors: 0 is F32, 8 Q8_0 with 32 values in 34 bytes. */
+static void seed_tensor_rules(void) {
+    const uint64_t half = (uint64_t)1 << 32;
+    seed_infos((Info[]){{"a", 1, 0, 0, {4}}, {"b", 1, 0, 32, {4}}}, 2, 48); /* good */
+    seed_infos((Info[]){{"t", 2, 0, 0, {4, 2}}}, 1, 31);
+    seed_infos((Info[]){{"t", 1, 0, 32, {4}}}, 1, 47);
+    seed_infos((Info[]){{"t", 5, 0, 0, {1, 1, 1, 1, 1}}}, 1, 32);
+    seed_infos((Info[]){{"t", 2, 0, 0, {half, half}}}, 1, 32);
+    seed_infos((Info[]){{"t", 2, 0, 0, {half << 30, 1}}}, 1, 32);
+    seed_infos((Info[]){{"t", 2, 0, 0, {UINT64_MAX, UINT64_MAX}}}, 1, 32);
+    seed_infos((Info[]){{"t", 1, 8, 0, {48}}}, 1, 68);
+    seed_infos((Info[]){{"t", 1, 4, 0, {4}}}, 1, 32);
+    seed_infos((Info[]){{"a", 1, 0, 0, {4}}, {"a", 1, 0, 32, {4}}}, 2, 48);
+    seed_infos((Info[]){{"a", 1, 0, 0, {9}}, {"b", 1, 0, 32, {4}}}, 2, 80);
+}
+
+/* One key with `n` bytes behind its type; what asks for the key expects another. */
+static void seed_pair(const char *key, unsigned type, const char *value, size_t n) {
+    Str s = head(0, 1);
+    put_text(&s, key);
+    put(&s, type, 4);
+    str_append_n(&s, value, n);
+    seed_bytes(&s);
+}
+
+static void seed_key_rules(void) {
+    static const char *const keys[] = {
+        "general.alignment",       "general.architecture",  "split.count",
+        "tokenizer.ggml.tokens",   "tokenizer.ggml.scores", "tokenizer.ggml.token_type",
+        "tokenizer.chat_template", "tokenizer.ggml.model",
+    };
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
+        seed_pair(keys[i], 7, "\1", 1);                         /* a bool */
+        seed_pair(keys[i], 9, "\4\0\0\0\0\0\0\0\0\0\0\0", 12);  /* no u32 */
+        seed_pair(keys[i], 9, "\x8\0\0\0\0\0\0\0\0\0\0\0", 12); /* no string */
+        seed_pair(keys[i], 8, "\0\0\0\0\0\0\0\0", 8);           /* "" */
+    }
+    seed_pair("general.alignment", 4, "\0\0\0\0", 4);
+    seed_pair("general.alignment", 4, "\3\0\0\0", 4);
+    seed_pair("a", 9, "\x8\0\0\0\377\377\377\377\377\377\377\x1f", 12);
+    seed_pair("a", 9, "\xa\0\0\0\1\0\0\0\0\0\0\x20", 12);
+    seed_pair("a", 9, "\x9\0\0\0\1\0\0\0\0\0\0\0", 12);
+    seed_pair("a", 13, "", 0);
+    Str twice = head(0, 2);
+    for (int i = 0; i < 2; i++) {
+        put_text(&twice, "a");
+        put(&twice, 7, 4);
+        put(&twice, 1, 1);
+    }
+    seed_bytes(&twice);
 }
 
 /* Six tokens of either kind, without tensors. */
@@ -88,6 +173,8 @@ void fuzz_seeds(void) {
     }
     seed_tokenizer("llama");
     seed_tokenizer("gpt2");
+    seed_tensor_rules();
+    seed_key_rules();
 }
 
 const char *const fuzz_words[] = {"general.architecture",

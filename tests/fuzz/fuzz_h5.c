@@ -1,4 +1,8 @@
-/* HDF5: a file that nobody vouches for. */
+/* HDF5: a file that nobody vouches for.
+ *
+ * Parser: core/io/h5_read.c
+ * Parser: core/io/h5_types.c
+ */
 #include "fuzz.h"
 
 #include "core/io/h5.h"

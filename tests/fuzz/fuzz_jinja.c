@@ -1,4 +1,19 @@
-/* A chat template, read and rendered over a conversation. */
+/* A chat template, read and rendered over a conversation.
+ *
+ * Parser: data/jinja/jinja.c
+ * Parser: data/jinja/jinja_call.c
+ * Parser: data/jinja/jinja_eval.c
+ * Parser: data/jinja/jinja_exec.c
+ * Parser: data/jinja/jinja_expression.c
+ * Parser: data/jinja/jinja_filter.c
+ * Parser: data/jinja/jinja_lex.c
+ * Parser: data/jinja/jinja_parse.c
+ * Parser: data/jinja/jinja_pool.c
+ * Parser: data/jinja/jinja_print.c
+ * Parser: data/jinja/jinja_test.c
+ * Parser: data/jinja/jinja_text.c
+ * Parser: data/jinja/jinja_value.c
+ */
 #include "fuzz.h"
 
 #include "data/jinja/jinja.h"

@@ -1,4 +1,8 @@
-/* JSON: what is read is written and read back as the same text. Lines of it too. */
+/* JSON: what is read is written and read back as the same text. Lines of it too.
+ *
+ * Parser: core/io/json.c
+ * Parser: core/io/jsonl.c
+ */
 #include "fuzz.h"
 
 #include "core/io/jsonl.h"

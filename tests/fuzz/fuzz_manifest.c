@@ -1,6 +1,9 @@
 /* MANIFEST.json of a checkpoint, found by `hone verify` and by a resume. A text that is not what
  * was sealed is refused, so the seal is made again where the input is an object: what is behind it
- * is reached too. */
+ * is reached too.
+ *
+ * Parser: train/manifest.c
+ */
 #include "fuzz.h"
 
 #include "train/checkpoint.h"

@@ -1,4 +1,9 @@
-/* config.json of a model. */
+/* config.json of a model.
+ *
+ * Parser: model/spec.c
+ * Parser: model/spec_families.c
+ * Parser: model/spec_positions.c
+ */
 #include "fuzz.h"
 
 #include "model/spec.h"

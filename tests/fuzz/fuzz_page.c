@@ -1,5 +1,9 @@
 /* The files of a run folder as the report reads them: the first byte picks which one the input is.
- * They only leave gaps, and no text of theirs becomes markup. */
+ * They only leave gaps, and no text of theirs becomes markup.
+ *
+ * Parser: train/report/page.c
+ * Parser: train/report/page_data.c
+ */
 #include "fuzz.h"
 
 #include "core/io/json.h"

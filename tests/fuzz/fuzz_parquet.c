@@ -1,4 +1,13 @@
-/* Parquet files: footer, pages, encodings, levels. The first and the last rows are built. */
+/* Parquet files: footer, pages, encodings, levels. The first and the last rows are built.
+ *
+ * Parser: data/containers/parquet.c
+ * Parser: data/containers/parquet_pages.c
+ * Parser: data/containers/parquet_rows.c
+ * Parser: data/containers/parquet_schema.c
+ * Parser: data/containers/parquet_values.c
+ * Parser: data/containers/thrift.c
+ * Parser: data/containers/unsnap.c
+ */
 #include "fuzz.h"
 
 #include "data/containers/parquet.h"

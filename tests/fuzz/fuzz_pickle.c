@@ -1,21 +1,31 @@
-/* The pickle of a file of torch.save, without its ZIP file. */
+/* The pickle of a file of torch.save, without its ZIP file.
+ *
+ * Parser: core/io/pickle.c
+ */
 #include "fuzz.h"
 
 #include "core/io/pickle.h"
 #include "core/io/zip.h"
 
+/* What pickle.h says of a tensor; torch_file.c goes by it. */
+static void check_tensor(const PickleTensor *t) {
+    CHECK(t->name[0] && t->storage[0] && t->type && t->item_bytes > 0, "half a tensor");
+    CHECK(str_utf8_valid(t->name, strlen(t->name), NULL), "a name that is no text");
+    CHECK(t->n_stored <= INT64_MAX && t->offset <= INT64_MAX, "`%s`: a negative size", t->name);
+    CHECK(t->rank >= 0 && t->rank <= PICKLE_MAX_RANK, "`%s`: rank %d", t->name, t->rank);
+    for (int i = 0; i < t->rank; i++)
+        CHECK(t->shape[i] >= 0 && t->stride[i] >= 0, "`%s`: a negative axis", t->name);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     Pickle p;
-    volatile size_t sum = 0;
-    (void)sum;
     if (fuzz_ok(pickle_read(&p, data, size, "pytorch_model.bin")))
-        for (size_t i = 0; i < p.n_tensors; i++)
-            sum += strlen(p.tensors[i].name) + strlen(p.tensors[i].storage);
+        for (size_t i = 0; i < p.n_tensors; i++) check_tensor(&p.tensors[i]);
     pickle_close(&p);
     return 0;
 }
 
-static void seed(const char *name) {
+static void seed_file(const char *name) {
     char *path = str_format(HONE_SOURCE_DIR "/tests/golden/data/torch_files/%s", name);
     FileMap map = {0};
     Zip zip;
@@ -28,12 +38,87 @@ static void seed(const char *name) {
     mem_free(path);
 }
 
+/* ---- programs that break one rule ---- */
+
+#define TEXT(n, text) "X" n "\0\0\0" text
+#define NUMBERS TEXT("\7", "storage") "ctorch\nFloatStorage\n" TEXT("\1", "0") TEXT("\3", "cpu")
+#define STORAGE "(" NUMBERS "K\6tQ"
+#define HEAD TEXT("\1", "a") "ctorch._utils\n_rebuild_tensor_v2\n("
+#define SHAPE "K\2K\3\x86K\3K\1\x86"
+#define DICT "ccollections\nOrderedDict\n)R"
+#define SEED(text) fuzz_seed("\x80\2}" text ".", sizeof("\x80\2}" text ".") - 1)
+
+static void seed_tensors(void) {
+    SEED(HEAD STORAGE "K\0" SHAPE "\x89" DICT "tRs"); /* good */
+    SEED(TEXT("\1", "a") "ctorch._utils\n_rebuild_parameter\n(" HEAD STORAGE "K\0" SHAPE "\x89" DICT
+                         "tR\x89" DICT "tRs");
+    /* a storage that is not ("storage", a type, a name, where, a number) */
+    SEED(HEAD "(K\1ctorch\nFloatStorage\n" TEXT("\1", "0") "K\1K\6tQK\0" SHAPE "\x89}tRs");
+    SEED(HEAD "(" TEXT("\7", "storage") "K\1" TEXT("\1", "0") "K\1K\6tQK\0" SHAPE "\x89}tRs");
+    SEED(HEAD "(" TEXT("\7", "storage") "ccollections\nOrderedDict\n" TEXT(
+        "\1", "0") "K\1K\6tQK\0" SHAPE "\x89}tRs");
+    SEED(HEAD "(" TEXT("\7", "storage") "ctorch\nFloatStorage\nK\1K\1K\6tQK\0" SHAPE "\x89}tRs");
+    SEED(HEAD "(" NUMBERS TEXT("\1", "6") "tQK\0" SHAPE "\x89}tRs");
+    SEED(HEAD "(" NUMBERS "J\377\377\377\377tQK\0" SHAPE "\x89}tRs");
+    SEED(HEAD "(" NUMBERS "tQK\0" SHAPE "\x89}tRs");
+    SEED(HEAD "K\6Q"
+              "K\0" SHAPE "\x89}tRs");
+    SEED(HEAD "(" TEXT("\7", "storage") "ctorch\nFloatStorage\n" TEXT("\0", "") "K\1K\6tQK\0" SHAPE
+                                                                                "\x89}tRs");
+    SEED(HEAD "(" TEXT("\7", "storage") "ctorch\nFloatStorage\n" TEXT(
+        "\2", "0\0") "K\1K\6tQK\0" SHAPE "\x89}tRs");
+    /* a tensor that is not (storage, offset, shape, strides, ...) */
+    SEED(HEAD "K\6K\0" SHAPE "\x89}tRs");
+    SEED(HEAD "}K\0" SHAPE "\x89}tRs");
+    SEED(HEAD STORAGE TEXT("\1", "0") SHAPE "\x89}tRs");
+    SEED(HEAD STORAGE "J\377\377\377\377" SHAPE "\x89}tRs");
+    SEED(HEAD STORAGE "K\0K\6K\1\x89}tRs");
+    SEED(HEAD STORAGE "K\0}}\x89}tRs");
+    SEED(HEAD STORAGE "K\0K\6\x85}\x89}tRs");
+    SEED(HEAD STORAGE "K\0K\2K\3\x86K\1\x85\x89}tRs");
+    SEED(HEAD STORAGE "K\0" TEXT("\1", "6") "\x85K\1\x85\x89}tRs");
+    SEED(HEAD STORAGE "K\0J\377\377\377\377\x85K\1\x85\x89}tRs");
+    SEED(HEAD STORAGE "K\0K\6\x85J\377\377\377\377\x85\x89}tRs");
+    SEED(HEAD STORAGE "K\0(K\1K\1K\1K\1K\1K\1K\1K\1K\6t(K\1K\1K\1K\1K\1K\1K\1K\1K\1t\x89}tRs");
+    SEED(HEAD STORAGE "K\0"
+                      "tRs");
+    SEED(TEXT("\1", "a") "ctorch._utils\n_rebuild_parameter\n(K\1\x89}tRs");
+    SEED(TEXT("\1", "a") "ctorch._utils\n_rebuild_parameter\n)Rs");
+}
+
+static void seed_machine(void) {
+    SEED("K\1K\2s");            /* a tensor is a number */
+    SEED("(tK\1K\2s");          /* items of a tuple */
+    SEED("K\1(K\1K\2u");        /* items of a number */
+    SEED("(K\1u");              /* half a pair */
+    SEED(TEXT("\1", "a") "(s"); /* a mark for a value */
+    SEED("K\1a");               /* a number in a dict */
+    SEED("](K\1e0");            /* good */
+    SEED("K\1(K\1e");           /* a list that is a number */
+    SEED("K\1}b");              /* a state of a number */
+    SEED("]K\1R");              /* calls a list */
+    SEED("ccollections\nOrderedDict\nK\1R");
+    SEED("ccollections\nOrderedDict\nK\1\x85R");
+    SEED("K\1K\1\x93"); /* a name that is a number */
+    SEED("h\1");
+    SEED("q\7h\6");
+    SEED("0\x87");
+    SEED("0s");
+    SEED("(\x85");
+    SEED("000");
+    SEED("\x8a\x09"
+         "123456789");
+    SEED(TEXT("\377", "a"));
+}
+
 void fuzz_seeds(void) {
     static const char *const names[] = {
         "kinds.bin",          "protocol4.bin",      "llama/pytorch_model.bin", "refused/system.bin",
         "refused/nested.bin", "refused/module.bin", "refused/sparse.bin",
     };
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++) seed(names[i]);
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) seed_file(names[i]);
+    seed_tensors();
+    seed_machine();
 }
 
 const char *const fuzz_words[] = {"ctorch\nFloatStorage\n",

@@ -1,4 +1,7 @@
-/* A pattern of a tokenizer file (up to the first NUL) over a text. */
+/* A pattern of a tokenizer file (up to the first NUL) over a text.
+ *
+ * Parser: data/tokenizer/regex.c
+ */
 #include "fuzz.h"
 
 #include "data/tokenizer/pretokenize.h"

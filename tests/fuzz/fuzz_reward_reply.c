@@ -1,4 +1,7 @@
-/* What an outside reward program answers: any bytes give scores or a refusal. */
+/* What an outside reward program answers: any bytes give scores or a refusal.
+ *
+ * Parser: ppo/reward_command.c
+ */
 #include "fuzz.h"
 
 #include "ppo/reward_source.h"

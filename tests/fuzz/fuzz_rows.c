@@ -1,4 +1,17 @@
-/* What rows mean: JSON lines of any format, read as each of the three kinds of data. */
+/* What rows mean: JSON lines of any format, read as each of the three kinds of data. The first byte
+ * picks options; a letter behind it picks a format by its place in the table, else it is told by
+ * the row.
+ *
+ * Parser: data/dataset_read.c
+ * Parser: data/formats/format.c
+ * Parser: data/formats/format_instruct.c
+ * Parser: data/formats/format_oasst.c
+ * Parser: data/formats/format_pairs.c
+ * Parser: data/formats/format_several.c
+ * Parser: data/formats/format_text.c
+ * Parser: data/formats/format_votes.c
+ * Parser: data/formats/record.c
+ */
 #include "fuzz.h"
 
 #include "data/dataset.h"
@@ -22,10 +35,24 @@ static void open_all(void) {
     atexit(close_all);
 }
 
+static const char *pick_format(const uint8_t *data, size_t size, size_t *skip) {
+    const char *const *names = dataset_format_names();
+    if (size < 2 || data[1] < 'a') return NULL;
+    for (int i = data[1] - 'a'; *names; names++, i--)
+        if (i == 0) {
+            *skip = 2;
+            return *names;
+        }
+    return NULL;
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     if (!tokenizer) open_all();
     if (size == 0) return 0;
-    DatasetSource source = {.path = fuzz_file("a.jsonl", data + 1, size - 1)};
+    size_t skip = 1;
+    const char *format = pick_format(data, size, &skip);
+    DatasetSource source = {.path = fuzz_file("a.jsonl", data + skip, size - skip),
+                            .format = format};
     for (int kind = DATASET_SFT; kind <= DATASET_PROMPT; kind++) {
         DatasetOptions options = dataset_options_default((DatasetKind)kind);
         options.sources = &source;
@@ -40,6 +67,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         dataset_close(d);
     }
     return 0;
+}
+
+static void seed_named(const char *format, const char *row) {
+    const char *const *names = dataset_format_names();
+    size_t i = 0;
+    while (!str_equal(names[i], format)) i++;
+    char *text = str_format("8%c%s", (int)('a' + i), row);
+    fuzz_seed_text(text);
+    mem_free(text);
 }
 
 void fuzz_seeds(void) {
@@ -66,6 +102,27 @@ void fuzz_seeds(void) {
                    "\"summaries\": [{\"text\": \"a\"}, {\"text\": \"b\"}], \"choice\": 0}\n");
     fuzz_seed_text("8{\"instruction\": \"i\", \"input\": \"\", \"output_1\": \"a\", \"output_2\": "
                    "\"b\", \"preference\": 1}\n");
+    fuzz_seed_text("8{\"question\": \"q\", \"response_j\": \"a\", \"response_k\": \"b\"}\n");
+    fuzz_seed_text("8{\"instruction\": \"i\", \"completions\": [{\"response\": \"a\", "
+                   "\"annotations\": {\"h\": {\"Rating\": \"4\"}}}, {\"response\": \"b\", "
+                   "\"annotations\": {\"h\": {\"Rating\": \"N/A\"}, \"t\": {\"Rating\": 2}}}]}\n");
+    fuzz_seed_text(
+        "8{\"prompt\": {\"role\": \"prompter\", \"text\": \"p\", \"replies\": [{\"role\": "
+        "\"assistant\", \"text\": \"a\", \"rank\": 0, \"deleted\": false, \"replies\": "
+        "[{\"role\": \"prompter\", \"text\": \"q\", \"replies\": []}]}, {\"role\": "
+        "\"assistant\", \"text\": \"b\", \"rank\": 1, \"replies\": []}]}}\n");
+    fuzz_seed_text("8{\"instruction\": \"i\", \"output\": [\"a\", \"b\", \"c\"]}\n");
+    fuzz_seed_text("8{\"Definition\": [\"d\"], \"Instances\": [{\"input\": \"a\", \"output\": "
+                   "[\"b\"]}, {\"input\": \"c\", \"output\": \"d\"}]}");
+    fuzz_seed_text("8{\"instruction\": \"i\", \"instances\": [{\"input\": \"a\", \"output\": "
+                   "\"b\"}, {\"output\": \"c\"}]}\n");
+    fuzz_seed_text("8{\"instruction\": \"i\", \"context\": \"c\", \"response\": \"r\"}\n");
+    fuzz_seed_text("8{\"inputs_pretokenized\": \"a\", \"targets_pretokenized\": \"b\"}\n");
+    fuzz_seed_text("8{\"inputs\": \"a\", \"targets\": \"b\"}\n");
+    fuzz_seed_text("8{\"text\": \"### Human: a### Assistant: b### Human: c### Assistant: d\"}\n");
+    seed_named("guanaco", "{\"text\": \"### Human: a### Assistant: b\"}\n");
+    seed_named("hh_rlhf", "{\"chosen\": \"\\n\\nHuman: a\\n\\nAssistant: b\", \"rejected\": "
+                          "\"\\n\\nHuman: a\\n\\nAssistant: \"}\n");
 }
 
 const char *const fuzz_words[] = {"\"role\": ",

@@ -1,4 +1,8 @@
-/* The files beside a tokenizer: the first byte picks which one the input is. */
+/* The files beside a tokenizer: the first byte picks which one the input is.
+ *
+ * Parser: data/tokenizer/tokenizer_config.c
+ * Parser: data/tokenizer/tokenizer_gpt2.c
+ */
 #include "fuzz_tokenizer.h"
 
 static const char *const names[] = {"tokenizer_config.json",

@@ -1,4 +1,11 @@
-/* tokenizer.json: vocabulary, merges, normalizer, pre-tokenizer, decoder, added tokens. */
+/* tokenizer.json: vocabulary, merges, normalizer, pre-tokenizer, decoder, added tokens.
+ *
+ * Parser: data/tokenizer/tokenizer_json.c
+ * Parser: data/tokenizer/pretokenize_read.c
+ * Parser: data/tokenizer/normalize.c
+ * Parser: data/tokenizer/added.c
+ * Parser: data/tokenizer/detokenize.c
+ */
 #include "fuzz_tokenizer.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {

@@ -1,4 +1,10 @@
-/* tokenizer.model: a protobuf of SentencePiece, or tiktoken's lines of ranks. */
+/* tokenizer.model: a protobuf of SentencePiece, or tiktoken's lines of ranks.
+ *
+ * Parser: data/tokenizer/tokenizer_model.c
+ * Parser: data/tokenizer/sentencepiece.c
+ * Parser: data/tokenizer/tiktoken.c
+ * Parser: data/tokenizer/base64.c
+ */
 #include "fuzz_tokenizer.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {

@@ -1,4 +1,9 @@
-/* YAML: any bytes become a tree or errors with a place. */
+/* YAML: any bytes become a tree or errors with a place.
+ *
+ * Parser: core/io/yaml.c
+ * Parser: core/io/yaml_errors.c
+ * Parser: core/io/yaml_scalar.c
+ */
 #include "fuzz.h"
 
 #include "core/io/yaml.h"

@@ -1,5 +1,7 @@
 /* With libFuzzer in place of driver.c: the valid inputs are written to <program>.corpus/ in the
- * working folder, to be given to it:  fuzz_yaml fuzz_yaml.corpus */
+ * working folder and the words to <program>.dict, to be given to it (long_run.sh does):
+ *
+ *     fuzz_yaml -dict=fuzz_yaml.dict fuzz_yaml.corpus */
 #include "fuzz.h"
 
 #include "core/log.h"
@@ -18,6 +20,19 @@ void fuzz_seed(const void *bytes, size_t n) {
     CHECK(f && fwrite(bytes, 1, n, f) == n && fclose(f) == 0, "%s cannot be written", path);
 }
 
+static void write_words(void) {
+    char *path = str_format("%s.dict", program);
+    FILE *f = fopen(path, "w");
+    CHECK(f, "%s cannot be written", path);
+    for (size_t i = 0; fuzz_words[i]; i++) {
+        fputc('"', f);
+        for (const char *c = fuzz_words[i]; *c; c++) fprintf(f, "\\x%02x", (unsigned char)*c);
+        fputs("\"\n", f);
+    }
+    CHECK(fclose(f) == 0, "%s cannot be written", path);
+    mem_free(path);
+}
+
 int LLVMFuzzerInitialize(int *argc, char ***argv) {
     (void)argc;
     program = file_name((*argv)[0]);
@@ -25,6 +40,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv) {
     log_set_level(LOG_ERROR);
     CHECK(file_make_folders(folder) == OK, "%s", status_message());
     mem_free(folder);
+    write_words();
     fuzz_seeds();
     return 0;
 }
