@@ -25,7 +25,7 @@
 #define MOST_MUTATIONS 6              /* of one input */
 #define USUAL_S 3                     /* an ordinary test ends there at the latest */
 #define FULL_S 20                     /* a long one ends there, after however many rounds */
-#define MAX_SEEDS 128
+#define MAX_SEEDS 256
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define SANITIZED 1 /* they reserve terabytes of addresses */

@@ -9,13 +9,21 @@
 #include "core/io/pickle.h"
 #include "core/io/tensor_file.h"
 #include "core/io/zip.h"
+#include "zip_case.h"
 
-/* Bytes within the file, each in one entry, each entry of another name. */
+/* Bytes before the directory, each in one entry, each entry of another name. */
 static void check_zip(const Zip *z, const FileMap *map) {
+    const unsigned char *end = map->data + map->size - 22;
+    while (memcmp(end, "PK\5\6", 4) != 0 ||
+           (end[20] | end[21] << 8) != map->data + map->size - 22 - end)
+        end--;
+    uint32_t directory;
+    memcpy(&directory, end + 16, sizeof directory);
+    size_t room = directory < map->size ? directory : map->size;
     for (size_t i = 0; i < z->n_entries; i++) {
         const ZipEntry *e = &z->entries[i];
-        CHECK(e->data >= map->data && e->data <= map->data + map->size &&
-                  e->bytes <= (size_t)(map->data + map->size - e->data),
+        CHECK(e->data >= map->data && e->data <= map->data + room &&
+                  e->bytes <= (size_t)(map->data + room - e->data),
               "`%s` lies outside of the file", e->name);
         CHECK(i == 0 || strcmp(z->entries[i - 1].name, e->name) < 0, "`%s` is there twice",
               e->name);
@@ -42,6 +50,10 @@ static void check_storages(const Zip *z, const ZipEntry *pickle) {
               "`%s`: a storage of %zu bytes", t->name, e->bytes);
         CHECK(t->offset <= t->n_stored && n <= t->n_stored - t->offset,
               "`%s` reaches out of its storage", t->name);
+        size_t last = 0; /* else there are holes, or elements that are one */
+        for (int k = 0; n > 0 && k < t->rank; k++)
+            last += (size_t)(t->shape[k] - 1) * (size_t)t->stride[k];
+        CHECK(n == 0 || last == n - 1, "`%s`: element %zu of %zu", t->name, last, n);
         mem_free(name);
     }
     pickle_close(&p);
@@ -80,47 +92,66 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
 
 /* ---- files that break one rule ---- */
 
-static void put(Str *s, uint64_t x, size_t bytes) {
-    str_append_n(s, (const char *)&x, bytes); /* x86: the lowest byte first */
+static void seed_zip(const ZipPart *parts, size_t n) {
+    for (int is_64 = 0; is_64 < 2; is_64++) {
+        Str s = zip_of(parts, n, is_64);
+        fuzz_seed(s.data, s.len);
+        str_free(&s);
+    }
 }
 
-/* A file in the ZIP file `s` and its entry in the directory. */
-static void put_part(Str *s, Str *directory, const char *name, const char *data, size_t n) {
-    size_t at = s->len;
-    str_append_n(s, "PK\3\4", 4);
-    put(s, 0, 8);
-    put(s, 0, 8);
-    put(s, 0, 6);
-    put(s, strlen(name), 4);
-    str_append(s, name);
-    str_append_n(s, data, n);
-    str_append_n(directory, "PK\1\2", 4);
-    put(directory, 0, 8);
-    put(directory, 0, 8);
-    put(directory, n, 4);
-    put(directory, n, 4);
-    put(directory, strlen(name), 8);
-    put(directory, 0, 6);
-    put(directory, at, 4);
-    str_append(directory, name);
-}
-
-/* Storage "0" has six numbers of four bytes; `tensor` is what is done with it. */
+/* What is done with storage "0", which has six numbers of four bytes. */
 static void seed_tensor(const char *pickle, size_t n) {
-    Str s = {0}, directory = {0};
-    put_part(&s, &directory, "r/data.pkl", pickle, n);
-    put_part(&s, &directory, "r/data/0", "storage of 24 bytes of F", 24);
-    size_t at = s.len;
-    str_append_n(&s, directory.data, directory.len);
-    str_append_n(&s, "PK\5\6\0\0\0\0", 8);
-    put(&s, 2, 2);
-    put(&s, 2, 2);
-    put(&s, directory.len, 4);
-    put(&s, at, 4);
-    put(&s, 0, 2);
-    fuzz_seed(s.data, s.len);
-    str_free(&directory);
-    str_free(&s);
+    seed_zip((ZipPart[]){{.name = "r/data.pkl", .data = pickle, .n_data = n},
+                         {.name = "r/data/0", .data = "storage of 24 bytes of F"}},
+             2);
+}
+
+static void seed_parts(void) {
+    static const char empty[] = "\x80\2}.";
+#define PICKLE {.name = "r/data.pkl", .data = empty}
+    seed_zip((ZipPart[]){PICKLE, {.name = "r/a", .data = "aaa", .bytes = 4}}, 2);
+    seed_zip((ZipPart[]){PICKLE, {.name = "r/a", .data = "aaa", .bytes = 0x7fffffff}}, 2);
+    seed_zip((ZipPart[]){{.name = "r/data.pkl", .data = empty, .bytes = 40},
+                         {.name = "r/a", .data = "aaa"}},
+             2);
+    seed_zip((ZipPart[]){PICKLE, {.name = "r/a", .data = "x"}, {.name = "r/a", .data = "y"}}, 3);
+    seed_zip((ZipPart[]){PICKLE,
+                         {.name = "r/a", .data = "x"},
+                         {.name = "r/a", .data = "x", .again = true}},
+             3);
+    seed_zip((ZipPart[]){PICKLE, {.name = "r/a", .data = "x", .extra_bytes = 25}}, 2);
+    seed_zip((ZipPart[]){PICKLE, {.name = "r/a", .data = "x", .extra_bytes = 8}}, 2);
+}
+
+/* Numbers of a good file that say more than there is: places are counted from its end, whose
+ * record has 22 bytes and a comment of 7, below the entry of `r/a` in the directory. */
+static void seed_numbers(void) {
+    static const struct {
+        size_t back, bytes;
+        uint64_t value;
+    } changes[] = {
+        {29 - 8, 4, 3 | 3 << 16}, /* entries */
+        {29 - 12, 4, 0x7fffffff}, /* bytes of the directory ... */
+        {29 - 12, 4, 96 + 10 + 3 + 22},
+        {29 - 16, 4, 0x7fffffff}, /* ... and its place */
+        {78 - 28, 2, 0xffff},     /* of the entry: name, extra part, comment */
+        {78 - 30, 2, 1},
+        {78 - 32, 2, 1},
+        {78 - 32, 2, 0xffff},
+        {78 - 42, 4, 0x7fffffff}, /* where its bytes are */
+        {78 - 42, 4, 80},
+        {78 + 56 + 6 - 2, 2, 1}, /* beside them: an extra part */
+        {78 + 56 + 6 - 2, 2, 0xffff},
+    };
+    for (size_t i = 0; i < sizeof changes / sizeof *changes; i++) {
+        Str s = zip_of(
+            (ZipPart[]){{.name = "r/data.pkl", .data = "\x80\2}."}, {.name = "r/a", .data = "aaa"}},
+            2, false);
+        memcpy(s.data + s.len - changes[i].back, &changes[i].value, changes[i].bytes);
+        fuzz_seed(s.data, s.len);
+        str_free(&s);
+    }
 }
 
 #define STORAGE(type, count)                              \
@@ -130,7 +161,7 @@ static void seed_tensor(const char *pickle, size_t n) {
     "X\1\0\0\0" name "ctorch._utils\n_rebuild_tensor_v2\n(" storage offset shape strides "\x89}tR"
 #define SEED(text) seed_tensor("\x80\2}(" text "u.", sizeof("\x80\2}(" text "u.") - 1)
 #define TWO_TO_32 "\x8a\5\0\0\0\0\1"
-#define TWO_TO_62 "\x8a\x08\0\0\0\0\0\0\0\x40"
+#define TWO_TO_62_AND_6 "\x8a\x08\6\0\0\0\0\0\0\x40"
 #define FLOATS STORAGE("Float", "K\6")
 
 static void seed_rules(void) {
@@ -142,7 +173,7 @@ static void seed_rules(void) {
     SEED(TENSOR("a", FLOATS, "K\0", "K\7\x85", "K\1\x85"));
     SEED(TENSOR("a", STORAGE("Float", "K\7"), "K\0", "K\7\x85", "K\1\x85"));
     SEED(TENSOR("a", STORAGE("Double", "K\6"), "K\0", "K\6\x85", "K\1\x85"));
-    SEED(TENSOR("a", STORAGE("Float", TWO_TO_62), "K\0", "K\6\x85", "K\1\x85"));
+    SEED(TENSOR("a", STORAGE("Float", TWO_TO_62_AND_6), "K\0", "K\6\x85", "K\1\x85"));
     SEED(TENSOR("a", FLOATS, "K\0", TWO_TO_32 TWO_TO_32 "\x86", TWO_TO_32 "K\1\x86"));
     SEED(TENSOR("a", FLOATS, "K\0", "K\2K\3\x86", "K\4K\1\x86"));
     SEED(TENSOR("a", FLOATS, "K\0", "K\3K\3\x86", "K\1K\1\x86"));
@@ -161,6 +192,8 @@ void fuzz_seeds(void) {
         mem_free(path);
     }
     seed_rules();
+    seed_parts();
+    seed_numbers();
 }
 
 const char *const fuzz_words[] = {"PK\1\2",       "PK\3\4",  "PK\5\6",     "PK\6\6", "PK\6\7",

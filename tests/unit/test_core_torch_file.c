@@ -6,6 +6,7 @@
 #include "core/io/zip.h"
 #include "scratch.h"
 #include "unit.h"
+#include "zip_case.h"
 
 #define DATA HONE_SOURCE_DIR "/tests/golden/data/torch_files/"
 
@@ -141,88 +142,7 @@ static void test_tensor_file_open__shards(void **state) {
     scratch_free(folder);
 }
 
-/* ---- ZIP files made by hand ---- */
-
-typedef struct ZipPart {
-    const char *name, *data, *local_name;
-    unsigned flags, method;
-    uint32_t stored_bytes, bytes; /* 0: as many as there are */
-    bool again;                   /* at the place of the part before */
-    unsigned extra_bytes;         /* that the part of 64 bits claims; 0: as many as there are */
-} ZipPart;
-
-static void put(Str *s, uint64_t x, int bytes) {
-    for (int i = 0; i < bytes; i++) {
-        str_append_char(s, (char)(x & 0xff));
-        x >>= 8;
-    }
-}
-
-static void put_local(Str *s, const ZipPart *p) {
-    const char *name = p->local_name ? p->local_name : p->name;
-    str_append_n(s, "PK\3\4", 4);
-    put(s, 0, 22);
-    put(s, strlen(name), 2);
-    put(s, 0, 2);
-    str_append(s, name);
-    str_append(s, p->data);
-}
-
-static void put_central(Str *s, const ZipPart *p, uint64_t at, bool is_64) {
-    uint64_t n = p->bytes ? p->bytes : strlen(p->data),
-             stored = p->stored_bytes ? p->stored_bytes : n;
-    str_append_n(s, "PK\1\2", 4);
-    put(s, 0, 4);
-    put(s, p->flags, 2);
-    put(s, p->method, 2);
-    put(s, 0, 8);
-    put(s, is_64 ? 0xffffffff : stored, 4);
-    put(s, is_64 ? 0xffffffff : n, 4);
-    put(s, strlen(p->name), 2);
-    put(s, is_64 ? 28 : 0, 2);
-    put(s, 0, 2 + 2 + 2 + 4);
-    put(s, is_64 ? 0xffffffff : at, 4);
-    str_append(s, p->name);
-    if (!is_64) return;
-    put(s, 1, 2);
-    put(s, p->extra_bytes ? p->extra_bytes : 24, 2);
-    put(s, n, 8);
-    put(s, stored, 8);
-    put(s, at, 8);
-}
-
-static Str zip_of(const ZipPart *parts, size_t n, bool is_64) {
-    Str s = {0}, central = {0};
-    uint64_t at = 0;
-    for (size_t i = 0; i < n; i++) {
-        if (!parts[i].again) at = s.len;
-        put_central(&central, &parts[i], at, is_64);
-        if (!parts[i].again) put_local(&s, &parts[i]);
-    }
-    uint64_t directory = s.len, end64 = directory + central.len;
-    str_append_n(&s, str_text(&central), central.len);
-    if (is_64) {
-        str_append_n(&s, "PK\6\6", 4);
-        put(&s, 44, 8);
-        put(&s, 0, 12);
-        put(&s, n, 8);
-        put(&s, n, 8);
-        put(&s, central.len, 8);
-        put(&s, directory, 8);
-        str_append_n(&s, "PK\6\7\0\0\0\0", 8);
-        put(&s, end64, 8);
-        put(&s, 1, 4);
-    }
-    str_append_n(&s, "PK\5\6\0\0\0\0", 8);
-    put(&s, is_64 ? 0xffff : n, 2);
-    put(&s, is_64 ? 0xffff : n, 2);
-    put(&s, is_64 ? 0xffffffff : central.len, 4);
-    put(&s, is_64 ? 0xffffffff : directory, 4);
-    put(&s, 7, 2);
-    str_append(&s, "comment");
-    str_free(&central);
-    return s;
-}
+/* ---- ZIP files made by hand (zip_case.h) ---- */
 
 static void expect_zip(const ZipPart *parts, size_t n, bool is_64, const char *says) {
     Str s = zip_of(parts, n, is_64);
@@ -425,33 +345,17 @@ static void test_pickle_read__bombs_stay_small(void **state) {
 /* ---- what a pickle says about storages ---- */
 
 static void expect_tensor(const char *pickle, size_t n, size_t stored, const char *says) {
-    Str data = {0}, s = {0}, central = {0};
+    Str data = {0};
     for (size_t i = 0; i < stored; i++) str_append_char(&data, 'x');
-    /* the pickle holds NULs, so it goes in by hand */
-    ZipPart storage = {.name = "r/data/0", .data = str_text(&data)};
-    ZipPart description = {.name = "r/data.pkl", .data = ""};
-    put_local(&s, &storage);
-    uint64_t at = s.len;
-    put_local(&s, &description);
-    str_append_n(&s, pickle, n);
-    uint64_t directory = s.len;
-    put_central(&central, &storage, 0, false);
-    size_t sizes = central.len + 20;
-    put_central(&central, &description, at, false);
-    for (int i = 0; i < 2; i++)
-        for (int k = 0; k < 4; k++) central.data[sizes + (size_t)(4 * i + k)] = (char)(n >> 8 * k);
-    str_append_n(&s, central.data, central.len);
-    str_append_n(&s, "PK\5\6\0\0\0\0\2\0\2\0", 12);
-    put(&s, central.len, 4);
-    put(&s, directory, 4);
-    put(&s, 0, 2);
+    Str s = zip_of((ZipPart[]){{.name = "r/data/0", .data = str_text(&data)},
+                               {.name = "r/data.pkl", .data = pickle, .n_data = n}},
+                   2, false);
     char *folder = scratch_new(), *path = scratch_file(folder, "x.bin", s.data, s.len);
     expect_file(path, says ? ERR_DATA : OK, says ? says : "");
     mem_free(path);
     scratch_free(folder);
     str_free(&s);
     str_free(&data);
-    str_free(&central);
 }
 
 static void test_torch_file_open__storages(void **state) {
