@@ -67,6 +67,7 @@ static void seed_tensors(void) {
                                                                                 "\x89}tRs");
     SEED(HEAD "(" TEXT("\7", "storage") "ctorch\nFloatStorage\n" TEXT(
         "\2", "0\0") "K\1K\6tQK\0" SHAPE "\x89}tRs");
+    SEED("\x8a\5\377\377\377\177\5Q"); /* a number, like a tuple of five far away */
     /* a tensor that is not (storage, offset, shape, strides, ...) */
     SEED(HEAD "K\6K\0" SHAPE "\x89}tRs");
     SEED(HEAD "}K\0" SHAPE "\x89}tRs");

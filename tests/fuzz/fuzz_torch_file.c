@@ -132,8 +132,8 @@ static void seed_numbers(void) {
         uint64_t value;
     } changes[] = {
         {29 - 8, 4, 3 | 3 << 16}, /* entries */
-        {29 - 12, 4, 0x7fffffff}, /* bytes of the directory ... */
-        {29 - 12, 4, 96 + 10 + 3 + 22},
+        {29 - 12, 4, 0x7fffffff}, /* bytes of the directory (too many, too few) ... */
+        {29 - 12, 4, 46 + 10 + 46 + 3 - 4},
         {29 - 16, 4, 0x7fffffff}, /* ... and its place */
         {78 - 28, 2, 0xffff},     /* of the entry: name, extra part, comment */
         {78 - 30, 2, 1},

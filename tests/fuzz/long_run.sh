@@ -37,15 +37,14 @@ for target in "${targets[@]}"; do
     llvm-profdata merge -o lines.data lines.raw
     files=$(sed -n 's/^ \* Parser: //p' "$source/tests/fuzz/$target.c")
     cd "$source"
-    # shellcheck disable=SC2086
-    lines=$(llvm-cov report "$program" -instr-profile="$folder/$target/lines.data" $files |
-        awk '$1 == "TOTAL" {printf "%d of %d", $8 - $9, $8}')
-    # shellcheck disable=SC2086
-    awk -v target="$target" -v day="$(date +%F)" -v files="$(echo $files)" -v lines="$lines" '
+    lines=$(llvm-cov report "$program" -instr-profile="$folder/$target/lines.data" | files="$files" awk '
+        BEGIN {split(ENVIRON["files"], list, "\n"); for (i in list) wanted["../" list[i]] = 1}
+        $1 in wanted {all += $8; missed += $9} END {printf "%d of %d", all - missed, all}')
+    awk -v target="$target" -v day="$(date +%F)" -v lines="$lines" '
         / cov: / {for (i = 1; i < NF; i++) {if ($i == "cov:") edges = $(i + 1); if ($i == "ft:") features = $(i + 1)
                   if ($i == "corp:") corpus = $(i + 1)}}
         /stat::number_of_executed_units/ {inputs = $2}
         END {sub(/\/.*/, "", corpus)
-             print "| " target " | " day " | " inputs " | " edges " | " features " | " corpus " | " lines ": " files " |"}' \
+             print "| " target " | " day " | " inputs " | " edges " | " features " | " corpus " | " lines " |"}' \
         "$folder/$target/log"
 done
