@@ -12,6 +12,7 @@
 
 #include <fcntl.h>
 #include <limits.h>
+#include <malloc.h>
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
@@ -322,6 +323,7 @@ int main(int argc, char **argv) {
     snprintf(left, sizeof left, "%s.input", program);
     log_set_level(LOG_ERROR);
     atexit(on_exit_inside);
+    mallopt(M_PERTURB, 0x41); /* new memory holds 0xbe, so that who reads it before writing shows */
     tell = dup(STDERR_FILENO);
     if (argc > 1) {
         guard();
