@@ -37,6 +37,7 @@
 typedef struct Input {
     uint8_t *bytes;
     size_t n;
+    bool is_bad; /* must be refused */
 } Input;
 
 static Input seeds[MAX_SEEDS];
@@ -45,7 +46,12 @@ static const char *program; /* file name of argv[0] */
 
 void fuzz_seed(const void *bytes, size_t n) {
     CHECK(n_seeds < MAX_SEEDS, "more than %d seeds", MAX_SEEDS);
-    seeds[n_seeds++] = (Input){(uint8_t *)mem_strndup(bytes, n), n};
+    seeds[n_seeds++] = (Input){.bytes = (uint8_t *)mem_strndup(bytes, n), .n = n};
+}
+
+void fuzz_seed_bad(const void *bytes, size_t n) {
+    fuzz_seed(bytes, n);
+    seeds[n_seeds - 1].is_bad = true;
 }
 
 /* ---- an input that ends the process -------------------------------------------------------- */
@@ -113,7 +119,7 @@ static void free_guarded(uint8_t *bytes, size_t n, size_t slack) {
 }
 
 static void give(const uint8_t *bytes, size_t n) {
-    current = (Input){guarded(n, 0), n};
+    current = (Input){.bytes = guarded(n, 0), .n = n};
     if (n > 0) memcpy(current.bytes, bytes, n);
     limit_time(LONGEST_S);
     LLVMFuzzerTestOneInput(current.bytes, n);
@@ -293,6 +299,7 @@ static void test_fuzz__survives(void **state) {
         long long before = fuzz_accepted;
         give(seeds[i].bytes, seeds[i].n);
         n_good += fuzz_accepted > before;
+        if (seeds[i].is_bad && fuzz_accepted > before) fail_msg("bad seed %zu is accepted", i);
     }
     assert_true(n_good > 0); /* else all that follows is refused at the door */
     long long rounds = rounds_wanted();

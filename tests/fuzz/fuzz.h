@@ -33,7 +33,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 /* A valid input, appended to the corpus; the bytes are copied. */
 void fuzz_seed(const void *bytes, size_t n);
-/* Gives the valid inputs to fuzz_seed. */
+/* The same for one that breaks one rule: the target must refuse it. */
+void fuzz_seed_bad(const void *bytes, size_t n);
+/* Gives the inputs to both. */
 void fuzz_seeds(void);
 /* Ends in NULL. */
 extern const char *const fuzz_words[];

@@ -64,8 +64,11 @@ static Str head(uint64_t n_tensors, uint64_t n_pairs) {
     return s;
 }
 
-static void seed_bytes(Str *s) {
-    fuzz_seed(s->data, s->len);
+static void seed_bytes(Str *s, bool is_bad) {
+    if (is_bad)
+        fuzz_seed_bad(s->data, s->len);
+    else
+        fuzz_seed(s->data, s->len);
     str_free(s);
 }
 
@@ -75,7 +78,7 @@ typedef struct Info {
     uint64_t offset, shape[5];
 } Info;
 
-static void seed_infos(const Info *infos, size_t n, size_t data) {
+static void seed_infos(const Info *infos, size_t n, size_t data, bool is_bad) {
     Str s = head(n, 0);
     for (size_t i = 0; i < n; i++) {
         put_text(&s, infos[i].name);
@@ -86,32 +89,33 @@ static void seed_infos(const Info *infos, size_t n, size_t data) {
     }
     while (s.len % 32) str_append_char(&s, '\0');
     for (size_t i = 0; i < data; i++) str_append_char(&s, 'x');
-    seed_bytes(&s);
+    seed_bytes(&s, is_bad);
 }
 
 /* Types of tensors: 0 is F32, 8 Q8_0 with 32 values in 34 bytes. */
 static void seed_tensor_rules(void) {
     const uint64_t half = (uint64_t)1 << 32;
-    seed_infos((Info[]){{"a", 1, 0, 0, {4}}, {"b", 1, 0, 32, {4}}}, 2, 48); /* good */
-    seed_infos((Info[]){{"t", 2, 0, 0, {4, 2}}}, 1, 31);
-    seed_infos((Info[]){{"t", 1, 0, 32, {4}}}, 1, 47);
-    seed_infos((Info[]){{"t", 5, 0, 0, {1, 1, 1, 1, 1}}}, 1, 32);
-    seed_infos((Info[]){{"t", 2, 0, 0, {half, half}}}, 1, 32);
-    seed_infos((Info[]){{"t", 2, 0, 0, {half << 30, 1}}}, 1, 32);
-    seed_infos((Info[]){{"t", 2, 0, 0, {UINT64_MAX, UINT64_MAX}}}, 1, 32);
-    seed_infos((Info[]){{"t", 1, 8, 0, {48}}}, 1, 68);
-    seed_infos((Info[]){{"t", 1, 4, 0, {4}}}, 1, 32);
-    seed_infos((Info[]){{"a", 1, 0, 0, {4}}, {"a", 1, 0, 32, {4}}}, 2, 48);
-    seed_infos((Info[]){{"a", 1, 0, 0, {9}}, {"b", 1, 0, 32, {4}}}, 2, 80);
+    seed_infos((Info[]){{"a", 1, 0, 0, {4}}, {"b", 1, 0, 32, {4}}}, 2, 48, false); /* good */
+    seed_infos((Info[]){{"t", 2, 0, 0, {4, 2}}}, 1, 31, true);
+    seed_infos((Info[]){{"t", 1, 0, 32, {4}}}, 1, 47, true);
+    seed_infos((Info[]){{"t", 5, 0, 0, {1, 1, 1, 1, 1}}}, 1, 32, true);
+    seed_infos((Info[]){{"t", 2, 0, 0, {half, half}}}, 1, 32, true);
+    seed_infos((Info[]){{"t", 2, 0, 0, {half << 30, 1}}}, 1, 32, true);
+    seed_infos((Info[]){{"t", 2, 0, 0, {UINT64_MAX, UINT64_MAX}}}, 1, 32, true);
+    seed_infos((Info[]){{"t", 2, 0, 0, {4, 0}}}, 1, 32, true);
+    seed_infos((Info[]){{"t", 1, 8, 0, {48}}}, 1, 68, true);
+    seed_infos((Info[]){{"t", 1, 4, 0, {4}}}, 1, 32, true);
+    seed_infos((Info[]){{"a", 1, 0, 0, {4}}, {"a", 1, 0, 32, {4}}}, 2, 48, true);
+    seed_infos((Info[]){{"a", 1, 0, 0, {9}}, {"b", 1, 0, 32, {4}}}, 2, 80, true);
 }
 
 /* One key with `n` bytes behind its type; what asks for the key expects another. */
-static void seed_pair(const char *key, unsigned type, const char *value, size_t n) {
+static void seed_pair(const char *key, unsigned type, const char *value, size_t n, bool is_bad) {
     Str s = head(0, 1);
     put_text(&s, key);
     put(&s, type, 4);
     str_append_n(&s, value, n);
-    seed_bytes(&s);
+    seed_bytes(&s, is_bad);
 }
 
 static void seed_key_rules(void) {
@@ -121,24 +125,24 @@ static void seed_key_rules(void) {
         "tokenizer.chat_template", "tokenizer.ggml.model",
     };
     for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
-        seed_pair(keys[i], 7, "\1", 1);                         /* a bool */
-        seed_pair(keys[i], 9, "\4\0\0\0\0\0\0\0\0\0\0\0", 12);  /* no u32 */
-        seed_pair(keys[i], 9, "\x8\0\0\0\0\0\0\0\0\0\0\0", 12); /* no string */
-        seed_pair(keys[i], 8, "\0\0\0\0\0\0\0\0", 8);           /* "" */
+        seed_pair(keys[i], 7, "\1", 1, false);                         /* a bool */
+        seed_pair(keys[i], 9, "\4\0\0\0\0\0\0\0\0\0\0\0", 12, false);  /* no u32 */
+        seed_pair(keys[i], 9, "\x8\0\0\0\0\0\0\0\0\0\0\0", 12, false); /* no string */
+        seed_pair(keys[i], 8, "\0\0\0\0\0\0\0\0", 8, false);           /* "" */
     }
-    seed_pair("general.alignment", 4, "\0\0\0\0", 4);
-    seed_pair("general.alignment", 4, "\3\0\0\0", 4);
-    seed_pair("a", 9, "\x8\0\0\0\377\377\377\377\377\377\377\x1f", 12);
-    seed_pair("a", 9, "\xa\0\0\0\1\0\0\0\0\0\0\x20", 12);
-    seed_pair("a", 9, "\x9\0\0\0\1\0\0\0\0\0\0\0", 12);
-    seed_pair("a", 13, "", 0);
+    seed_pair("general.alignment", 4, "\0\0\0\0", 4, true);
+    seed_pair("general.alignment", 4, "\3\0\0\0", 4, true);
+    seed_pair("a", 9, "\x8\0\0\0\377\377\377\377\377\377\377\x1f", 12, true);
+    seed_pair("a", 9, "\xa\0\0\0\1\0\0\0\0\0\0\x20", 12, true);
+    seed_pair("a", 9, "\x9\0\0\0\1\0\0\0\0\0\0\0", 12, true);
+    seed_pair("a", 13, "", 0, true);
     Str twice = head(0, 2);
     for (int i = 0; i < 2; i++) {
         put_text(&twice, "a");
         put(&twice, 7, 4);
         put(&twice, 1, 1);
     }
-    seed_bytes(&twice);
+    seed_bytes(&twice, true);
 }
 
 /* Six tokens of either kind, without tensors. */

@@ -63,75 +63,76 @@ static void seed_file(const char *name) {
 #define HEAD TEXT("\1", "a") "ctorch._utils\n_rebuild_tensor_v2\n("
 #define SHAPE "K\2K\3\x86K\3K\1\x86"
 #define DICT "ccollections\nOrderedDict\n)R"
-#define PROGRAM(text) fuzz_seed("\x80\2" text ".", sizeof("\x80\2" text ".") - 1)
-#define SEED(text) PROGRAM("}" text)
+#define PROGRAM(text) fuzz_seed_bad("\x80\2" text ".", sizeof("\x80\2" text ".") - 1)
+#define GOOD(text) fuzz_seed("\x80\2}" text ".", sizeof("\x80\2}" text ".") - 1)
+#define BAD(text) PROGRAM("}" text)
 
 static void seed_tensors(void) {
-    SEED(HEAD STORAGE "K\0" SHAPE "\x89" DICT "tRs"); /* good */
-    SEED(TEXT("\1", "a") "ctorch._utils\n_rebuild_parameter\n(" HEAD STORAGE "K\0" SHAPE "\x89" DICT
+    GOOD(HEAD STORAGE "K\0" SHAPE "\x89" DICT "tRs");
+    GOOD(TEXT("\1", "a") "ctorch._utils\n_rebuild_parameter\n(" HEAD STORAGE "K\0" SHAPE "\x89" DICT
                          "tR\x89" DICT "tRs");
     /* a storage that is not ("storage", a type, a name, where, a number) */
-    SEED(HEAD "(K\1ctorch\nFloatStorage\n" TEXT("\1", "0") "K\1K\6tQK\0" SHAPE "\x89}tRs");
-    SEED(HEAD "(" TEXT("\7", "storage") "K\1" TEXT("\1", "0") "K\1K\6tQK\0" SHAPE "\x89}tRs");
-    SEED(HEAD "(" TEXT("\7", "storage") "ccollections\nOrderedDict\n" TEXT(
+    BAD(HEAD "(K\1ctorch\nFloatStorage\n" TEXT("\1", "0") "K\1K\6tQK\0" SHAPE "\x89}tRs");
+    BAD(HEAD "(" TEXT("\7", "storage") "K\1" TEXT("\1", "0") "K\1K\6tQK\0" SHAPE "\x89}tRs");
+    BAD(HEAD "(" TEXT("\7", "storage") "ccollections\nOrderedDict\n" TEXT(
         "\1", "0") "K\1K\6tQK\0" SHAPE "\x89}tRs");
-    SEED(HEAD "(" TEXT("\7", "storage") "ctorch\nFloatStorage\nK\1K\1K\6tQK\0" SHAPE "\x89}tRs");
-    SEED(HEAD "(" NUMBERS TEXT("\1", "6") "tQK\0" SHAPE "\x89}tRs");
-    SEED(HEAD "(" NUMBERS "J\377\377\377\377tQK\0" SHAPE "\x89}tRs");
-    SEED(HEAD "(" NUMBERS "tQK\0" SHAPE "\x89}tRs");
-    SEED(HEAD "K\6Q"
-              "K\0" SHAPE "\x89}tRs");
-    SEED(HEAD "(" TEXT("\7", "storage") "ctorch\nFloatStorage\n" TEXT("\0", "") "K\1K\6tQK\0" SHAPE
-                                                                                "\x89}tRs");
-    SEED(HEAD "(" TEXT("\7", "storage") "ctorch\nFloatStorage\n" TEXT(
+    BAD(HEAD "(" TEXT("\7", "storage") "ctorch\nFloatStorage\nK\1K\1K\6tQK\0" SHAPE "\x89}tRs");
+    BAD(HEAD "(" NUMBERS TEXT("\1", "6") "tQK\0" SHAPE "\x89}tRs");
+    BAD(HEAD "(" NUMBERS "J\377\377\377\377tQK\0" SHAPE "\x89}tRs");
+    BAD(HEAD "(" NUMBERS "tQK\0" SHAPE "\x89}tRs");
+    BAD(HEAD "K\6Q"
+             "K\0" SHAPE "\x89}tRs");
+    BAD(HEAD "(" TEXT("\7", "storage") "ctorch\nFloatStorage\n" TEXT("\0", "") "K\1K\6tQK\0" SHAPE
+                                                                               "\x89}tRs");
+    BAD(HEAD "(" TEXT("\7", "storage") "ctorch\nFloatStorage\n" TEXT(
         "\2", "0\0") "K\1K\6tQK\0" SHAPE "\x89}tRs");
-    SEED("\x8a\5\377\377\377\177\5Q"); /* a number, like a tuple of five far away */
+    BAD("\x8a\5\377\377\377\177\5Q"); /* a number, like a tuple of five far away */
     /* a tensor that is not (storage, offset, shape, strides, ...) */
-    SEED(HEAD "K\6K\0" SHAPE "\x89}tRs");
-    SEED(HEAD "}K\0" SHAPE "\x89}tRs");
-    SEED(HEAD STORAGE TEXT("\1", "0") SHAPE "\x89}tRs");
-    SEED(HEAD STORAGE "J\377\377\377\377" SHAPE "\x89}tRs");
-    SEED(HEAD STORAGE "K\0K\6K\1\x89}tRs");
-    SEED(HEAD STORAGE "K\0}}\x89}tRs");
-    SEED(HEAD STORAGE "K\0K\6\x85}\x89}tRs");
-    SEED(HEAD STORAGE "K\0K\2K\3\x86K\1\x85\x89}tRs");
-    SEED(HEAD STORAGE "K\0" TEXT("\1", "6") "\x85K\1\x85\x89}tRs");
-    SEED(HEAD STORAGE "K\0J\377\377\377\377\x85K\1\x85\x89}tRs");
-    SEED(HEAD STORAGE "K\0K\6\x85J\377\377\377\377\x85\x89}tRs");
-    SEED(HEAD STORAGE "K\0(K\1K\1K\1K\1K\1K\1K\1K\1K\6t(K\1K\1K\1K\1K\1K\1K\1K\1K\1t\x89}tRs");
-    SEED(HEAD STORAGE "K\0(K\1K\1K\1K\1K\1K\1K\1K\1tK\1\x85\x89}tRs");
-    SEED(TEXT("\1", "a") "ctorch._utils\n_rebuild_tensor_v2\n\x8a\5\377\377\377\177\6Rs");
-    SEED(HEAD STORAGE "K\0"
-                      "tRs");
-    SEED(TEXT("\1", "a") "ctorch._utils\n_rebuild_parameter\n(K\1\x89}tRs");
-    SEED(TEXT("\1", "a") "ctorch._utils\n_rebuild_parameter\n)Rs");
+    BAD(HEAD "K\6K\0" SHAPE "\x89}tRs");
+    BAD(HEAD "}K\0" SHAPE "\x89}tRs");
+    BAD(HEAD STORAGE TEXT("\1", "0") SHAPE "\x89}tRs");
+    BAD(HEAD STORAGE "J\377\377\377\377" SHAPE "\x89}tRs");
+    BAD(HEAD STORAGE "K\0K\6K\1\x89}tRs");
+    BAD(HEAD STORAGE "K\0}}\x89}tRs");
+    BAD(HEAD STORAGE "K\0K\6\x85}\x89}tRs");
+    BAD(HEAD STORAGE "K\0K\2K\3\x86K\1\x85\x89}tRs");
+    BAD(HEAD STORAGE "K\0" TEXT("\1", "6") "\x85K\1\x85\x89}tRs");
+    BAD(HEAD STORAGE "K\0J\377\377\377\377\x85K\1\x85\x89}tRs");
+    BAD(HEAD STORAGE "K\0K\6\x85J\377\377\377\377\x85\x89}tRs");
+    BAD(HEAD STORAGE "K\0(K\1K\1K\1K\1K\1K\1K\1K\1K\6t(K\1K\1K\1K\1K\1K\1K\1K\1K\1t\x89}tRs");
+    BAD(HEAD STORAGE "K\0(K\1K\1K\1K\1K\1K\1K\1K\1tK\1\x85\x89}tRs");
+    BAD(TEXT("\1", "a") "ctorch._utils\n_rebuild_tensor_v2\n\x8a\5\377\377\377\177\6Rs");
+    BAD(HEAD STORAGE "K\0"
+                     "tRs");
+    BAD(TEXT("\1", "a") "ctorch._utils\n_rebuild_parameter\n(K\1\x89}tRs");
+    BAD(TEXT("\1", "a") "ctorch._utils\n_rebuild_parameter\n)Rs");
 }
 
 static void seed_machine(void) {
-    SEED("K\1K\2s");     /* a tensor is a number */
-    SEED("(tK\1K\2s");   /* items of a tuple */
-    SEED("K\1(K\1K\2u"); /* items of a number */
+    BAD("K\1K\2s");     /* a tensor is a number */
+    BAD("(tK\1K\2s");   /* items of a tuple */
+    BAD("K\1(K\1K\2u"); /* items of a number */
     PROGRAM("(u");
-    SEED("(" TEXT("\1", "a") "u"); /* half a pair */
-    SEED("(K\1u");                 /* half a pair */
-    SEED(TEXT("\1", "a") "(s");    /* a mark for a value */
-    SEED("K\1a");                  /* a number in a dict */
-    SEED("](K\1e0");               /* good */
-    SEED("K\1(K\1e");              /* a list that is a number */
-    SEED("K\1}b");                 /* a state of a number */
-    SEED("]K\1R");                 /* calls a list */
-    SEED("ccollections\nOrderedDict\nK\1R");
-    SEED("ccollections\nOrderedDict\nK\1\x85R");
-    SEED("K\1K\1\x93"); /* a name that is a number */
-    SEED("h\1");
-    SEED("q\7h\6");
-    SEED("0\x87");
-    SEED("0s");
-    SEED("(\x85");
-    SEED("000");
-    SEED("\x8a\x09"
-         "123456789");
-    SEED(TEXT("\377", "a"));
+    BAD("(" TEXT("\1", "a") "u"); /* half a pair */
+    BAD("(K\1u");                 /* half a pair */
+    BAD(TEXT("\1", "a") "(s");    /* a mark for a value */
+    BAD("K\1a");                  /* a number in a dict */
+    GOOD("](K\1e0");
+    BAD("K\1(K\1e"); /* a list that is a number */
+    BAD("K\1}b");    /* a state of a number */
+    BAD("]K\1R");    /* calls a list */
+    BAD("ccollections\nOrderedDict\nK\1R");
+    BAD("ccollections\nOrderedDict\nK\1\x85R");
+    BAD("K\1K\1\x93"); /* a name that is a number */
+    BAD("h\1");
+    BAD("q\7h\6");
+    BAD("0\x87");
+    BAD("0s");
+    BAD("(\x85");
+    BAD("000");
+    BAD("\x8a\x09"
+        "123456789");
+    BAD(TEXT("\377", "a"));
 }
 
 void fuzz_seeds(void) {

@@ -22,14 +22,22 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     return 0;
 }
 
-static void seed(const char *header, size_t n_data) {
+static void seed_by(void (*give)(const void *, size_t), const char *header, size_t n_data) {
     Str file = {0};
     uint64_t n = strlen(header);
     str_append_n(&file, (const char *)&n, sizeof n);
     str_append(&file, header);
     for (size_t i = 0; i < n_data; i++) str_append_n(&file, "\x01", 1);
-    fuzz_seed(file.data, file.len);
+    give(file.data, file.len);
     str_free(&file);
+}
+
+static void seed(const char *header, size_t n_data) {
+    seed_by(fuzz_seed, header, n_data);
+}
+
+static void seed_bad(const char *header, size_t n_data) {
+    seed_by(fuzz_seed_bad, header, n_data);
 }
 
 void fuzz_seeds(void) {
@@ -40,18 +48,19 @@ void fuzz_seeds(void) {
          "\"x.weight\":{\"dtype\":\"I64\",\"shape\":[],\"data_offsets\":[0,8]}}   ",
          8);
     seed("{}", 0);
-    /* Each breaks one rule. */
-    seed("{\"a\":{\"dtype\":\"U8\",\"shape\":[4],\"data_offsets\":[0,4]},"
-         "\"b\":{\"dtype\":\"U8\",\"shape\":[4],\"data_offsets\":[2,6]}}",
-         6);
-    seed("{\"a\":{\"dtype\":\"U8\",\"shape\":[4],\"data_offsets\":[0,4]},"
-         "\"a\":{\"dtype\":\"U8\",\"shape\":[4],\"data_offsets\":[4,8]}}",
-         8);
-    seed("{\"a\":{\"dtype\":\"U8\",\"shape\":[8],\"data_offsets\":[0,8]}}", 7);
-    seed("{\"a\":{\"dtype\":\"U8\",\"shape\":[4294967296,4294967296],\"data_offsets\":[0,0]}}", 0);
-    seed("{\"a\":{\"dtype\":\"F64\",\"shape\":[2305843009213693952],\"data_offsets\":[0,0]}}", 0);
-    seed("{\"a\":{\"dtype\":\"U8\",\"shape\":[-1,-1],\"data_offsets\":[0,1]}}", 1);
-    seed("{\"a\":{\"dtype\":\"U8\",\"shape\":[1,1,1,1,1,1,1,1,1],\"data_offsets\":[0,1]}}", 1);
+    seed_bad("{\"a\":{\"dtype\":\"U8\",\"shape\":[4],\"data_offsets\":[0,4]},"
+             "\"b\":{\"dtype\":\"U8\",\"shape\":[4],\"data_offsets\":[2,6]}}",
+             6);
+    seed_bad("{\"a\":{\"dtype\":\"U8\",\"shape\":[4],\"data_offsets\":[0,4]},"
+             "\"a\":{\"dtype\":\"U8\",\"shape\":[4],\"data_offsets\":[4,8]}}",
+             8);
+    seed_bad("{\"a\":{\"dtype\":\"U8\",\"shape\":[8],\"data_offsets\":[0,8]}}", 7);
+    seed_bad("{\"a\":{\"dtype\":\"U8\",\"shape\":[4294967296,4294967296],\"data_offsets\":[0,0]}}",
+             0);
+    seed_bad("{\"a\":{\"dtype\":\"F64\",\"shape\":[2305843009213693952],\"data_offsets\":[0,0]}}",
+             0);
+    seed_bad("{\"a\":{\"dtype\":\"U8\",\"shape\":[-1,-1],\"data_offsets\":[0,1]}}", 1);
+    seed_bad("{\"a\":{\"dtype\":\"U8\",\"shape\":[1,1,1,1,1,1,1,1,1],\"data_offsets\":[0,1]}}", 1);
 }
 
 const char *const fuzz_words[] = {

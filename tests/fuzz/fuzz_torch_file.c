@@ -92,36 +92,41 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
 
 /* ---- files that break one rule ---- */
 
-static void seed_zip(const ZipPart *parts, size_t n) {
-    for (int is_64 = 0; is_64 < 2; is_64++) {
-        Str s = zip_of(parts, n, is_64);
-        fuzz_seed(s.data, s.len);
-        str_free(&s);
-    }
+static void seed_zip_as(const ZipPart *parts, size_t n, bool is_64, bool is_bad) {
+    Str s = zip_of(parts, n, is_64);
+    (is_bad ? fuzz_seed_bad : fuzz_seed)(s.data, s.len);
+    str_free(&s);
+}
+
+static void seed_zip(const ZipPart *parts, size_t n, bool is_bad) {
+    seed_zip_as(parts, n, false, is_bad);
+    seed_zip_as(parts, n, true, is_bad);
 }
 
 /* What is done with storage "0", which has six numbers of four bytes. */
-static void seed_tensor(const char *pickle, size_t n) {
+static void seed_tensor(const char *pickle, size_t n, bool is_bad) {
     seed_zip((ZipPart[]){{.name = "r/data.pkl", .data = pickle, .n_data = n},
                          {.name = "r/data/0", .data = "storage of 24 bytes of F"}},
-             2);
+             2, is_bad);
 }
 
 static void seed_parts(void) {
     static const char empty[] = "\x80\2}.";
 #define PICKLE {.name = "r/data.pkl", .data = empty}
-    seed_zip((ZipPart[]){PICKLE, {.name = "r/a", .data = "aaa", .bytes = 4}}, 2);
-    seed_zip((ZipPart[]){PICKLE, {.name = "r/a", .data = "aaa", .bytes = 0x7fffffff}}, 2);
+    seed_zip((ZipPart[]){PICKLE, {.name = "r/a", .data = "aaa", .bytes = 4}}, 2, true);
+    seed_zip((ZipPart[]){PICKLE, {.name = "r/a", .data = "aaa", .bytes = 0x7fffffff}}, 2, true);
     seed_zip((ZipPart[]){{.name = "r/data.pkl", .data = empty, .bytes = 40},
                          {.name = "r/a", .data = "aaa"}},
-             2);
-    seed_zip((ZipPart[]){PICKLE, {.name = "r/a", .data = "x"}, {.name = "r/a", .data = "y"}}, 3);
+             2, true);
+    seed_zip((ZipPart[]){PICKLE, {.name = "r/a", .data = "x"}, {.name = "r/a", .data = "y"}}, 3,
+             true);
     seed_zip((ZipPart[]){PICKLE,
                          {.name = "r/a", .data = "x"},
                          {.name = "r/a", .data = "x", .again = true}},
-             3);
-    seed_zip((ZipPart[]){PICKLE, {.name = "r/a", .data = "x", .extra_bytes = 25}}, 2);
-    seed_zip((ZipPart[]){PICKLE, {.name = "r/a", .data = "x", .extra_bytes = 8}}, 2);
+             3, true);
+    seed_zip_as((ZipPart[]){PICKLE, {.name = "r/a", .data = "x", .extra_bytes = 25}}, 2, true,
+                true);
+    seed_zip_as((ZipPart[]){PICKLE, {.name = "r/a", .data = "x", .extra_bytes = 8}}, 2, true, true);
 }
 
 /* Numbers of a good file that say more than there is: places are counted from its end, whose
@@ -141,15 +146,15 @@ static void seed_numbers(void) {
         {78 - 32, 2, 0xffff},
         {78 - 42, 4, 0x7fffffff}, /* where its bytes are */
         {78 - 42, 4, 80},
-        {78 + 56 + 6 - 2, 2, 1}, /* beside them: an extra part */
-        {78 + 56 + 6 - 2, 2, 0xffff},
+        {78 + 56 + 36 - 28, 2, 1}, /* beside them: an extra part */
+        {78 + 56 + 36 - 28, 2, 0xffff},
     };
     for (size_t i = 0; i < sizeof changes / sizeof *changes; i++) {
         Str s = zip_of(
             (ZipPart[]){{.name = "r/data.pkl", .data = "\x80\2}."}, {.name = "r/a", .data = "aaa"}},
             2, false);
         memcpy(s.data + s.len - changes[i].back, &changes[i].value, changes[i].bytes);
-        fuzz_seed(s.data, s.len);
+        fuzz_seed_bad(s.data, s.len);
         str_free(&s);
     }
 }
@@ -159,26 +164,29 @@ static void seed_numbers(void) {
     "0X\3\0\0\0cpu" count "tQ"
 #define TENSOR(name, storage, offset, shape, strides) \
     "X\1\0\0\0" name "ctorch._utils\n_rebuild_tensor_v2\n(" storage offset shape strides "\x89}tR"
-#define SEED(text) seed_tensor("\x80\2}(" text "u.", sizeof("\x80\2}(" text "u.") - 1)
+#define SEED(text, is_bad) \
+    seed_tensor("\x80\2}(" text "u.", sizeof("\x80\2}(" text "u.") - 1, is_bad)
 #define TWO_TO_32 "\x8a\5\0\0\0\0\1"
 #define TWO_TO_62_AND_6 "\x8a\x08\6\0\0\0\0\0\0\x40"
 #define FLOATS STORAGE("Float", "K\6")
 
 static void seed_rules(void) {
-    SEED(TENSOR("a", FLOATS, "K\0", "K\2K\3\x86", "K\3K\1\x86")); /* good */
+    SEED(TENSOR("a", FLOATS, "K\0", "K\2K\3\x86", "K\3K\1\x86"), false);
     SEED(TENSOR("a", FLOATS, "K\1", "K\5\x85", "K\1\x85")
-             TENSOR("b", FLOATS, "K\0", "K\3K\2\x86", "K\1K\3\x86"));
-    SEED(TENSOR("a", FLOATS, "K\1", "K\6\x85", "K\1\x85"));
-    SEED(TENSOR("a", FLOATS, "K\7", "K\0\x85", "K\1\x85"));
-    SEED(TENSOR("a", FLOATS, "K\0", "K\7\x85", "K\1\x85"));
-    SEED(TENSOR("a", STORAGE("Float", "K\7"), "K\0", "K\7\x85", "K\1\x85"));
-    SEED(TENSOR("a", STORAGE("Double", "K\6"), "K\0", "K\6\x85", "K\1\x85"));
-    SEED(TENSOR("a", STORAGE("Float", TWO_TO_62_AND_6), "K\0", "K\6\x85", "K\1\x85"));
-    SEED(TENSOR("a", FLOATS, "K\0", TWO_TO_32 TWO_TO_32 "\x86", TWO_TO_32 "K\1\x86"));
-    SEED(TENSOR("a", FLOATS, "K\0", "K\2K\3\x86", "K\4K\1\x86"));
-    SEED(TENSOR("a", FLOATS, "K\0", "K\3K\3\x86", "K\1K\1\x86"));
+             TENSOR("b", FLOATS, "K\0", "K\3K\2\x86", "K\1K\3\x86"),
+         false);
+    SEED(TENSOR("a", FLOATS, "K\1", "K\6\x85", "K\1\x85"), true);
+    SEED(TENSOR("a", FLOATS, "K\7", "K\0\x85", "K\1\x85"), true);
+    SEED(TENSOR("a", FLOATS, "K\0", "K\7\x85", "K\1\x85"), true);
+    SEED(TENSOR("a", STORAGE("Float", "K\7"), "K\0", "K\7\x85", "K\1\x85"), true);
+    SEED(TENSOR("a", STORAGE("Double", "K\6"), "K\0", "K\6\x85", "K\1\x85"), true);
+    SEED(TENSOR("a", STORAGE("Float", TWO_TO_62_AND_6), "K\0", "K\6\x85", "K\1\x85"), true);
+    SEED(TENSOR("a", FLOATS, "K\0", TWO_TO_32 TWO_TO_32 "\x86", TWO_TO_32 "K\1\x86"), true);
+    SEED(TENSOR("a", FLOATS, "K\0", "K\2K\3\x86", "K\4K\1\x86"), true);
+    SEED(TENSOR("a", FLOATS, "K\0", "K\3K\3\x86", "K\1K\1\x86"), true);
     SEED(TENSOR("a", FLOATS, "K\0", "K\6\x85", "K\1\x85")
-             TENSOR("a", FLOATS, "K\0", "K\6\x85", "K\1\x85"));
+             TENSOR("a", FLOATS, "K\0", "K\6\x85", "K\1\x85"),
+         true);
 }
 
 void fuzz_seeds(void) {

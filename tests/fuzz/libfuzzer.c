@@ -20,6 +20,10 @@ void fuzz_seed(const void *bytes, size_t n) {
     CHECK(f && fwrite(bytes, 1, n, f) == n && fclose(f) == 0, "%s cannot be written", path);
 }
 
+void fuzz_seed_bad(const void *bytes, size_t n) {
+    fuzz_seed(bytes, n);
+}
+
 static void write_words(void) {
     char *path = str_format("%s.dict", program);
     FILE *f = fopen(path, "w");
