@@ -34,14 +34,16 @@ void sentencepiece_write_piece(Str *out, const char *text, size_t n, float score
 
 void sentencepiece_write_spec(Str *out, const SentencepieceSpec *spec) {
     Str trainer = {0}, normalizer = {0};
-    put_number(&trainer, 3, 2); /* model_type: BPE */
+    put_number(&trainer, 3, spec->unigram ? 1 : 2); /* model_type */
     put_number(&trainer, 35, spec->byte_fallback);
     put_number(&trainer, 40, spec->unk);
     put_number(&trainer, 41, spec->bos);
     put_number(&trainer, 42, spec->eos);
     put_number(&trainer, 43, spec->pad);
     put_bytes(out, 2, trainer.data, trainer.len);
-    put_bytes(&normalizer, 1, "identity", strlen("identity"));
+    const char *name = spec->charsmap ? "user_defined" : "identity";
+    put_bytes(&normalizer, 1, name, strlen(name));
+    if (spec->charsmap) put_bytes(&normalizer, 2, spec->charsmap, spec->charsmap_n);
     put_number(&normalizer, 3, spec->dummy_prefix);
     put_number(&normalizer, 4, spec->remove_extra);
     put_number(&normalizer, 5, 1); /* escape_whitespaces */

@@ -8,9 +8,12 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-typedef struct SentencepieceSpec { /* of a BPE model */
+typedef struct SentencepieceSpec {
+    bool unigram; /* else BPE */
     bool byte_fallback, dummy_prefix, remove_extra;
     int64_t unk, bos, eos, pad; /* -1: none */
+    const char *charsmap;       /* [charsmap_n] NULL: text is not normalized */
+    size_t charsmap_n;
 } SentencepieceSpec;
 
 /* `type`: SentencePiece's number, 1 (normal) to 6 (byte). */

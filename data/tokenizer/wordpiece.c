@@ -11,6 +11,13 @@ void wordpiece_free(WordPiece *m) {
     *m = (WordPiece){0};
 }
 
+static bool too_long(const WordPiece *m, const char *piece, size_t n) {
+    int64_t chars = 0;
+    if ((int64_t)n <= m->max_chars) return false;
+    for (size_t i = 0; i < n; i++) chars += ((unsigned char)piece[i] & 0xC0) != 0x80;
+    return chars > m->max_chars;
+}
+
 Status wordpiece_prepare(WordPiece *m, const char *where) {
     if (m->whole) return OK;
     size_t prefix_n = strlen(m->prefix), n_first = 0, n_next = 0, total = 0;
@@ -21,9 +28,11 @@ Status wordpiece_prepare(WordPiece *m, const char *where) {
         size_t n = 0;
         const char *text = vocab_text(m->vocab, id, &n);
         if (text == NULL || n == 0 || m->hidden[id]) continue;
+        bool continues = n > prefix_n && memcmp(text, m->prefix, prefix_n) == 0;
+        size_t skip = continues ? prefix_n : 0;
+        if (too_long(m, text + skip, n - skip)) continue; /* than any word: training makes such */
         first[n_first++] = (TrieKey){text, n, id};
-        if (n > prefix_n && memcmp(text, m->prefix, prefix_n) == 0)
-            next[n_next++] = (TrieKey){text + prefix_n, n - prefix_n, id};
+        if (continues) next[n_next++] = (TrieKey){text + prefix_n, n - prefix_n, id};
         total += n;
         if (n > WORDPIECE_MAX_PIECE || total > WORDPIECE_MAX_TEXT) {
             st =
@@ -40,13 +49,6 @@ Status wordpiece_prepare(WordPiece *m, const char *where) {
     mem_free(first);
     mem_free(next);
     return st;
-}
-
-static bool too_long(const WordPiece *m, const char *piece, size_t n) {
-    int64_t chars = 0;
-    if ((int64_t)n <= m->max_chars) return false;
-    for (size_t i = 0; i < n; i++) chars += ((unsigned char)piece[i] & 0xC0) != 0x80;
-    return chars > m->max_chars;
 }
 
 /* The longest key that begins text[0..n); its length, or 0. */

@@ -93,9 +93,11 @@ step "tokenizers_jinja.py" make_goldens tokenizers_jinja.py
 step "make_torch_files.py" make_goldens make_torch_files.py
 if [ -n "$llama_cpp" ]; then
     step "make_gguf_files.py" make_goldens make_gguf_files.py "$llama_cpp"
+    has "make_gguf_tokenizers.py" sentencepiece google.protobuf &&
+        step "make_gguf_tokenizers.py" make_goldens make_gguf_tokenizers.py "$llama_cpp"
 else
-    skipped=$((skipped + 1))
-    echo "skip make_gguf_files.py: no --llama-cpp"
+    skipped=$((skipped + 2))
+    echo "skip make_gguf_files.py, make_gguf_tokenizers.py: no --llama-cpp"
 fi
 if [ -z "$files" ]; then
     skipped=$((skipped + 1))

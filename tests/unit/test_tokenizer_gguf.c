@@ -176,6 +176,12 @@ static void test_tokenizer_open__gguf_refuses(void **state) {
     expect_refused(&v, "holds no tokenizer");
     v.model = "rwkv";
     expect_refused(&v, "`rwkv` is not supported");
+    v.model = "bert"; /* names none of its special tokens */
+    expect_refused(&v, "unknown_token_id` is 100; there are 12 tokens");
+    v = sp;
+    v.model = "t5";
+    v.n_scores = 3;
+    expect_refused(&v, "scores has 3 numbers for 12 tokens");
     v = sp;
     v.n_scores = 3;
     expect_refused(&v, "scores has 3 numbers for 12 tokens");

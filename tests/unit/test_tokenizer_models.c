@@ -143,6 +143,27 @@ static void test_wordpiece__takes_the_longest_token(void **state) {
     tokenizer_close(t);
 }
 
+/* Longer than any word may be: training on text with one long string in it makes such a token. */
+static void test_wordpiece__leaves_out_what_no_word_can_be(void **state) {
+    (void)state;
+    char longer[2000];
+    memset(longer, 'x', sizeof longer);
+    longer[sizeof longer - 1] = '\0';
+    char *json = str_format("{\"model\":{\"type\":\"WordPiece\",\"vocab\":{\"[UNK]\":0,\"x\":1,"
+                            "\"##x\":2,\"%s\":3,\"##%.100s\":4}}}",
+                            longer, longer);
+    Tokenizer *t = opened(json);
+    TokenIds ids = {0};
+    assert_int_equal(tokenizer_encode(t, &ids, longer, 100, 0), OK);
+    assert_int_equal(ids.n, 100);
+    token_ids_clear(&ids);
+    assert_int_equal(tokenizer_encode(t, &ids, longer, 101, 0), OK);
+    assert_int_equal(ids.n, 1); /* unknown, although 1 and 100 are tokens */
+    token_ids_free(&ids);
+    tokenizer_close(t);
+    mem_free(json);
+}
+
 static void test_wordlevel__takes_whole_words(void **state) {
     (void)state;
     Tokenizer *t = opened(WORDS("WordLevel", ""));
@@ -297,6 +318,7 @@ int main(void) {
         cmocka_unit_test(test_unigram__falls_back_to_bytes),
         cmocka_unit_test(test_unigram__refuses_what_it_cannot_read),
         cmocka_unit_test(test_wordpiece__takes_the_longest_token),
+        cmocka_unit_test(test_wordpiece__leaves_out_what_no_word_can_be),
         cmocka_unit_test(test_wordlevel__takes_whole_words),
         cmocka_unit_test(test_models__a_megabyte_of_one_letter_is_no_trouble),
         cmocka_unit_test(test_trie__holds_what_was_put_in),
