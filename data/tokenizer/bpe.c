@@ -239,6 +239,7 @@ static BpeEntry heap_pop(BpeScratch *w) {
     for (;;) {
         size_t child = 2 * at + 1;
         if (child >= w->heap_n) break;
+        if (4 * at + 3 < w->heap_n) __builtin_prefetch(&w->heap[4 * at + 3]); /* out of caches */
         if (child + 1 < w->heap_n && entry_before(&w->heap[child + 1], &w->heap[child])) child++;
         if (!entry_before(&w->heap[child], &last)) break;
         w->heap[at] = w->heap[child];

@@ -8,7 +8,8 @@
 #include <pcre2.h>
 #include <string.h>
 
-#define MATCH_LIMIT 1000000u
+#define MATCH_LIMIT 1000000u /* steps of one match, */
+#define STEPS_A_BYTE 4u      /* and of text: several alternatives try a run of blanks */
 #define HEAP_LIMIT_KIB 32768u
 #define PATTERN_MAX 16384u
 #define NEST_MAX 250u
@@ -165,7 +166,6 @@ static void scratch_prepare(RegexScratch *w) {
     w->context = pcre2_match_context_create(NULL);
     w->stack = pcre2_jit_stack_create(32768, 1 << 20, NULL); /* NULL where there is no JIT */
     CHECK(w->match != NULL && w->context != NULL, "out of memory");
-    pcre2_set_match_limit(w->context, MATCH_LIMIT);
     pcre2_set_heap_limit(w->context, HEAP_LIMIT_KIB);
     if (w->stack != NULL) pcre2_jit_stack_assign(w->context, NULL, w->stack);
 }
@@ -180,6 +180,8 @@ void regex_scratch_free(RegexScratch *w) {
 Status regex_find(const Regex *r, RegexScratch *w, const char *text, size_t n, size_t from,
                   bool *found, size_t *start, size_t *end) {
     scratch_prepare(w);
+    uint64_t steps = MATCH_LIMIT + (uint64_t)STEPS_A_BYTE * n;
+    pcre2_set_match_limit(w->context, steps < UINT32_MAX ? (uint32_t)steps : UINT32_MAX);
     PCRE2_SPTR subject = (PCRE2_SPTR)text;
     int rc = r->jit
                  ? pcre2_jit_match(r->code, subject, n, from, 0, w->match, w->context)

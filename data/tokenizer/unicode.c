@@ -1,8 +1,8 @@
 #include "data/tokenizer/unicode.h"
 
 #include "core/check.h"
+#include "core/mem.h"
 
-#include <stdlib.h>
 #include <string.h>
 #include <utf8proc.h>
 
@@ -120,20 +120,74 @@ uint32_t unicode_upper(uint32_t c) {
     return (uint32_t)utf8proc_toupper((utf8proc_int32_t)c);
 }
 
+/* ---- normal forms ----
+ * utf8proc takes quadratic time to put a long run of marks in order, so that only its tables and
+ * its composition are used. */
+
+typedef struct CodePoints {
+    utf8proc_int32_t *c; /* [n] */
+    size_t n, cap;
+} CodePoints;
+
+#define MOST_PARTS 32 /* of one character; Unicode's longest has 18 */
+
+static void decompose(CodePoints *p, uint32_t c, utf8proc_option_t options) {
+    if (p->cap - p->n < MOST_PARTS) {
+        p->cap = p->cap * 2 + 8 * MOST_PARTS;
+        p->c = mem_realloc(p->c, p->cap, sizeof *p->c);
+    }
+    utf8proc_ssize_t n =
+        utf8proc_decompose_char((utf8proc_int32_t)c, p->c + p->n, MOST_PARTS, options, NULL);
+    CHECK(n >= 0 && n <= MOST_PARTS, "U+%04X has %d parts", (unsigned)c, (int)n);
+    p->n += (size_t)n;
+}
+
+static unsigned class_of(utf8proc_int32_t c) {
+    return (unsigned)utf8proc_get_property(c)->combining_class & 0xFF;
+}
+
+/* Those of one class stay in their order. */
+static void sort_run(utf8proc_int32_t *c, size_t n) {
+    size_t count[257] = {0};
+    utf8proc_int32_t *sorted = mem_alloc(n * sizeof *sorted);
+    for (size_t i = 0; i < n; i++) count[class_of(c[i]) + 1]++;
+    for (size_t k = 1; k < 257; k++) count[k] += count[k - 1];
+    for (size_t i = 0; i < n; i++) sorted[count[class_of(c[i])]++] = c[i];
+    memcpy(c, sorted, n * sizeof *c);
+    mem_free(sorted);
+}
+
+/* Marks behind a character stand in the order of their classes. */
+static void sort_marks(CodePoints *p) {
+    for (size_t at = 0, end; at < p->n; at = end) {
+        unsigned last = class_of(p->c[at]);
+        bool sorted = true;
+        end = at + 1;
+        if (last == 0) continue;
+        for (; end < p->n && class_of(p->c[end]) != 0; end++) {
+            sorted = sorted && class_of(p->c[end]) >= last;
+            last = class_of(p->c[end]);
+        }
+        if (!sorted) sort_run(p->c + at, end - at);
+    }
+}
+
 void unicode_normalize(Str *out, const char *text, size_t n, UnicodeForm form) {
-    static const int options[] = {
+    static const int forms[] = {
         [UNICODE_NFC] = UTF8PROC_STABLE | UTF8PROC_COMPOSE,
         [UNICODE_NFD] = UTF8PROC_STABLE | UTF8PROC_DECOMPOSE,
         [UNICODE_NFKC] = UTF8PROC_STABLE | UTF8PROC_COMPOSE | UTF8PROC_COMPAT,
         [UNICODE_NFKD] = UTF8PROC_STABLE | UTF8PROC_DECOMPOSE | UTF8PROC_COMPAT,
     };
-    if (n == 0) return;
-    utf8proc_uint8_t *result = NULL;
-    utf8proc_ssize_t length = utf8proc_map((const utf8proc_uint8_t *)text, (utf8proc_ssize_t)n,
-                                           &result, (utf8proc_option_t)options[form]);
-    CHECK(length >= 0, "utf8proc: %s", utf8proc_errmsg(length));
-    str_append_n(out, result, (size_t)length);
-    free(result); /* utf8proc's own malloc, not mem_alloc */
+    utf8proc_option_t options = (utf8proc_option_t)forms[form];
+    CodePoints p = {0};
+    for (size_t at = 0, k; at < n; at += k)
+        decompose(&p, unicode_decode(text + at, n - at, &k), options);
+    sort_marks(&p);
+    utf8proc_ssize_t left = utf8proc_normalize_utf32(p.c, (utf8proc_ssize_t)p.n, options);
+    CHECK(left >= 0, "utf8proc: %s", utf8proc_errmsg(left));
+    for (utf8proc_ssize_t i = 0; i < left; i++) str_append_utf8(out, (uint32_t)p.c[i]);
+    mem_free(p.c);
 }
 
 /* How many bytes at s[0..n) are a character (*ok), or the longest beginning of one. `partial` says
