@@ -148,7 +148,7 @@ static int compare_names(const void *a, const void *b) {
     return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
-static void list_add(FileList *l, const char *name) {
+void file_list_add(FileList *l, const char *name) {
     l->names = mem_realloc(l->names, l->count + 1, sizeof *l->names);
     l->names[l->count++] = mem_strdup(name);
 }
@@ -163,7 +163,7 @@ Status file_list(FileList *out, const char *folder) {
         struct dirent *entry = readdir(dir);
         if (!entry) break;
         if (!str_equal(entry->d_name, ".") && !str_equal(entry->d_name, ".."))
-            list_add(out, entry->d_name);
+            file_list_add(out, entry->d_name);
     }
     int e = errno;
     closedir(dir);
@@ -181,7 +181,7 @@ Status file_glob(FileList *out, const char *pattern) {
     int rc = glob(pattern, GLOB_NOSORT, NULL, &found);
     if (rc == GLOB_NOMATCH) return OK;
     if (rc != 0) return status_fail(ERR_IO, "%s: cannot be searched", pattern);
-    for (size_t i = 0; i < found.gl_pathc; i++) list_add(out, found.gl_pathv[i]);
+    for (size_t i = 0; i < found.gl_pathc; i++) file_list_add(out, found.gl_pathv[i]);
     globfree(&found);
     qsort(out->names, out->count, sizeof *out->names, compare_names);
     return OK;

@@ -40,6 +40,7 @@ typedef struct FileList {
 Status file_list(FileList *out, const char *folder);
 /* Paths that match a shell pattern, sorted; none is not an error. */
 Status file_glob(FileList *out, const char *pattern);
+void file_list_add(FileList *l, const char *name); /* a copy of it */
 void file_list_free(FileList *l);
 
 /* Removes a file or a folder with all that is in it (links are not followed); fine when missing. */

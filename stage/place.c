@@ -1,41 +1,10 @@
 #include "stage/place.h"
 
 #include "core/file.h"
+#include "core/hub_cache.h"
 #include "core/io/json.h"
 #include "core/mem.h"
 #include "core/str.h"
-
-#include <stdlib.h>
-
-/* <cache>/hub/models--org--name/snapshots/<last of them>, or NULL. */
-static char *cache_lookup(const char *name) {
-    const char *home = getenv("HF_HOME");
-    char *hub = NULL;
-    if (home && *home) {
-        hub = str_format("%s/hub", home);
-    } else {
-        const char *user = getenv("HOME");
-        hub = str_format("%s/.cache/huggingface/hub", user ? user : "");
-    }
-    Str folder = {0};
-    str_printf(&folder, "%s/models--", hub);
-    for (const char *c = name; *c; c++) {
-        if (*c == '/')
-            str_append(&folder, "--");
-        else
-            str_append_char(&folder, *c);
-    }
-    str_append(&folder, "/snapshots");
-    char *found = NULL;
-    FileList list = {0};
-    if (file_is_folder(str_text(&folder)) && file_list(&list, str_text(&folder)) == OK &&
-        list.count > 0)
-        found = file_join(str_text(&folder), list.names[list.count - 1]);
-    file_list_free(&list);
-    str_free(&folder);
-    mem_free(hub);
-    return found;
-}
 
 /* The name as it is, below root, in the cache; NULL when it is nowhere. */
 static char *lookup(const char *name, const char *root) {
@@ -45,7 +14,7 @@ static char *lookup(const char *name, const char *root) {
         if (file_exists(below)) return below;
         mem_free(below);
     }
-    return name[0] == '/' ? NULL : cache_lookup(name);
+    return hub_cache_find("models", name);
 }
 
 static bool has_file(const char *folder, const char *name) {

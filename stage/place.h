@@ -13,9 +13,8 @@ typedef struct ModelPlace {
 
 /* `name` is a Hugging Face folder, a GGUF file, a PEFT folder (its adapter_config.json names the
  * base), the run folder of an earlier stage (its final/ is taken), or a name that is no local path:
- * looked up below `root` (may be NULL), then in the Hugging Face cache (HF_HOME, else
- * ~/.cache/huggingface; hub/models--org--name/snapshots/<newest>). ERR_INPUT with the command that
- * would fetch it when there is nothing. */
+ * looked up below `root` (may be NULL), then in the Hugging Face cache (core/hub_cache.h). ERR_INPUT
+ * with the command that would fetch it when there is nothing. */
 Status place_model(ModelPlace *out, const char *name, const char *root);
 void model_place_free(ModelPlace *p);
 

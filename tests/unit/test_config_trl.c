@@ -336,9 +336,47 @@ static void test_config_trl__every_option_works_or_is_named(void **state) {
     report("all", all);
 }
 
+/* Words as people type them for TRL: bare flags, their negation, names of earlier versions. */
+static void test_config_trl__command_lines(void **state) {
+    (void)state;
+    ConfigCase c = config_case(STAGE_SFT, NULL, "--model_name", "org/name", "--dataset_name",
+                               "d.csv", "--batch_size", "2", "--seq_length=64",
+                               "--no_remove_unused_columns", "--tf32", "--bf16", "--no_packing",
+                               "--use_flash_attention_2", "--gradient_checkpointing", "True", NULL);
+    if (c.status != OK) fail_msg("%s", str_text(&c.log));
+    assert_string_equal(config_case_value(&c, "model.path"), "org/name");
+    assert_string_equal(config_case_value(&c, "data.max_length"), "64");
+    assert_string_equal(config_case_value(&c, "training.per_device_train_batch_size"), "2");
+    assert_string_equal(config_case_value(&c, "training.gradient_checkpointing"), "true");
+    assert_non_null(strstr(str_text(&c.log), "remove_unused_columns"));
+    assert_non_null(strstr(str_text(&c.log), "tf32"));
+    config_case_close(&c);
+}
+
+/* What a file says is refused or passed over only where it is the last word. */
+static void test_config_trl__an_argument_takes_a_refused_option_back(void **state) {
+    (void)state;
+    static const char yaml[] = "model_name_or_path: m\ndataset_name: d.csv\npush_to_hub: true\n"
+                               "dataloader_num_workers: 4\n";
+    ConfigCase c = config_case(STAGE_SFT, yaml, NULL);
+    assert_int_equal(c.status, ERR_CONFIG);
+    assert_non_null(strstr(str_text(&c.log), "a.yaml:3:14: `push_to_hub` can only be false here"));
+    config_case_close(&c);
+    c = config_case(STAGE_SFT, yaml, "push_to_hub=false", "--dataloader_num_workers", "0", NULL);
+    if (c.status != OK) fail_msg("%s", str_text(&c.log));
+    assert_null(strstr(str_text(&c.log), "without effect"));
+    config_case_close(&c);
+    c = config_case(STAGE_SFT, NULL, "--model_name_or_path", "m", "--dataset_name", "d.csv",
+                    "--push_to_hub", "false", "--push_to_hub", NULL);
+    assert_int_equal(c.status, ERR_CONFIG);
+    config_case_close(&c);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_config_trl__every_option_works_or_is_named),
+        cmocka_unit_test(test_config_trl__command_lines),
+        cmocka_unit_test(test_config_trl__an_argument_takes_a_refused_option_back),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

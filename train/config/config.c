@@ -44,6 +44,7 @@ void config_close(Config *c) {
     yaml_errors_free(&c->state->errors);
     yaml_store_close(c->state->store);
     str_free(&c->state->without_effect);
+    mem_free(c->state->neutrals);
     mem_free(c->state);
     mem_free(c);
 }
@@ -114,6 +115,7 @@ static Status read_sources(Config *c, const CommandLine *line) {
         config_source_argument(s, a->shown, a->name, a->value);
     }
     set_fields(c);
+    config_source_end(s);
     if (!s->is_unread) config_rules_apply(c);
     TRY(report_errors(&s->errors));
     make_items(c);

@@ -35,7 +35,7 @@ static bool is_flag(const ConfigState *s, const char *name) {
     const Alias *a = schema_alias(s->stage, name);
     if (a) return a->map && str_starts(a->map, "true=");
     const Neutral *x = schema_neutral(s->stage, name);
-    return x && (str_starts(x->accepted, "false") || str_starts(x->accepted, "true"));
+    return x && (strstr(x->accepted, "false") || strstr(x->accepted, "true"));
 }
 
 /* --lora_target_modules q_proj v_proj: all words up to the next option. */
@@ -121,11 +121,9 @@ static Status take_file(CommandLine *out, const char *path) {
     return OK;
 }
 
-/* "--no_gradient_checkpointing": false, for keys that are bools. */
+/* "--no_gradient_checkpointing": false, for what may stand as a flag. */
 static const char *negated(const ConfigState *s, const char *name) {
-    if (!str_starts(name, "no_")) return NULL;
-    const Key *k = config_source_key(s, name + 3);
-    return k && (k->type == KEY_BOOL || k->type == KEY_TRI) ? name + 3 : NULL;
+    return str_starts(name, "no_") && is_flag(s, name + 3) ? name + 3 : NULL;
 }
 
 /* Option `name` (dashes made underscores) of argv[*i]; moves *i to its last word. */

@@ -145,16 +145,24 @@ static YamlNode *mapped(ConfigState *s, const Alias *a, YamlNode *key, YamlNode 
     return value;
 }
 
-/* `name` is how it was written: by path or by its flat name. */
-static void check_neutral(ConfigState *s, const Neutral *x, const char *name, YamlNode *value) {
+/* `name` is how it was written: by path or by its flat name. What a later layer writes counts. */
+static void use_neutral(ConfigState *s, const Neutral *x, const char *name, const YamlNode *value) {
     if (!strchr(name, '.'))
         s->has_flat_keys = true;
     else
         s->has_tree_keys = true;
-    if (config_value_is(value, x->accepted)) return;
-    size_t n = strlen(x->accepted);
-    if (n > 2 && strcmp(x->accepted + n - 2, "|*") == 0) {
-        str_printf(&s->without_effect, "%s%s (%s)", s->without_effect.len ? ", " : "", name,
+    size_t i = 0;
+    while (i < s->n_neutrals && s->neutrals[i].option != x) i++;
+    if (i == s->n_neutrals)
+        s->neutrals = mem_realloc(s->neutrals, ++s->n_neutrals, sizeof *s->neutrals);
+    s->neutrals[i] = (NeutralUse){x, yaml_store_text(s->store, name), value};
+}
+
+static void check_neutral(ConfigState *s, const NeutralUse *use) {
+    const Neutral *x = use->option;
+    if (config_value_is(use->value, x->accepted)) return;
+    if (str_ends(x->accepted, "|*")) {
+        str_printf(&s->without_effect, "%s%s (%s)", s->without_effect.len ? ", " : "", use->name,
                    x->why);
         return;
     }
@@ -165,8 +173,13 @@ static void check_neutral(ConfigState *s, const Neutral *x, const char *name, Ya
         else
             str_append_char(&words, *at);
     }
-    yaml_error(&s->errors, value, "`%s` can only be %s here: %s", name, str_text(&words), x->why);
+    yaml_error(&s->errors, use->value, "`%s` can only be %s here: %s", use->name, str_text(&words),
+               x->why);
     str_free(&words);
+}
+
+void config_source_end(ConfigState *s) {
+    for (size_t i = 0; i < s->n_neutrals; i++) check_neutral(s, &s->neutrals[i]);
 }
 
 static bool assign_alias(ConfigState *s, const Alias *a, bool flat, YamlNode *key,
@@ -239,7 +252,7 @@ static void walk_entry(ConfigState *s, const char *prefix, YamlNode *key, YamlNo
     } else if (!*prefix ? assign_flat(s, key, value) : assign_in_training(s, prefix, key, value)) {
         /* done */
     } else if ((neutral = schema_neutral(s->stage, path)) != NULL) {
-        check_neutral(s, neutral, path, value);
+        use_neutral(s, neutral, path, value);
     } else {
         unknown_key(s, path, key);
     }
@@ -407,7 +420,7 @@ bool config_source_argument(ConfigState *s, const char *shown, const char *name,
         if (strchr(k->path, '.')) s->has_tree_keys = true;
         assign(s, name, false, key, node);
     } else if (!assign_flat(s, key, node)) {
-        check_neutral(s, schema_neutral(s->stage, name), name, node);
+        use_neutral(s, schema_neutral(s->stage, name), name, node);
     }
     if (s->file) { /* the file alone says whether it is a flat TRL file */
         s->has_tree_keys = tree;

@@ -23,6 +23,13 @@ typedef struct Slot {
     bool refused; /* the value was no good: the default holds, and no rule speaks of the key */
 } Slot;
 
+/* An option that means nothing here, as it was written last. */
+typedef struct NeutralUse {
+    const Neutral *option;
+    const char *name;
+    const YamlNode *value;
+} NeutralUse;
+
 typedef struct ConfigState {
     Stage stage;
     YamlStore *store;
@@ -36,6 +43,8 @@ typedef struct ConfigState {
     bool has_tree_keys; /* keys inside sections, and flat names of such keys, in the files (or in */
     bool has_flat_keys; /* the arguments where there is no file) */
     bool is_unread;     /* a file could not be parsed: what is missing may be in there */
+    NeutralUse *neutrals;
+    size_t n_neutrals;
     Str without_effect; /* options that are accepted and do nothing: one warning */
     ConfigItem *items;
 } ConfigState;
@@ -58,6 +67,8 @@ Status config_command_line(CommandLine *out, ConfigState *s, int argc, char **ar
 Status config_source_file(ConfigState *s, const char *path);
 /* One `key=value` or `--key value` of the command line; a layer of its own. false: no such key. */
 bool config_source_argument(ConfigState *s, const char *shown, const char *name, const char *value);
+/* After the last of them: what the options that mean nothing here were set to. */
+void config_source_end(ConfigState *s);
 /* The key or alias behind a name on the command line: a path or a flat name; NULL where unknown. */
 const Key *config_source_key(const ConfigState *s, const char *name);
 bool config_source_knows(const ConfigState *s, const char *name);

@@ -10,8 +10,14 @@ const Alias ALIASES[] = {
     {"resume_from_checkpoint", "resume", "true=auto|false=never|*", NULL, 0},
     {"train_sampling_strategy", "data.shuffle", "random=true|sequential=false", NULL, 0},
     {"warmup_ratio", "training.warmup_steps", "0=|*", "[0, 1)", 0},
+    /* earlier names */
+    {"model_name", "model.path", NULL, NULL, 0},
     {"evaluation_strategy", "training.eval_strategy", NULL, NULL, 0},
     {"max_seq_length", "data.max_length", NULL, NULL, ON_SFT},
+    {"seq_length", "data.max_length", NULL, NULL, ON_SFT},
+    {"batch_size", "training.per_device_train_batch_size", NULL, NULL, ON_SFT},
+    {"truncate_token", "ppo.stop_token", NULL, NULL, ON_PPO},
+    {"truncate_token_id", "ppo.stop_token_id", NULL, NULL, ON_PPO},
     {"reward_model_path", "ppo.reward.model", NULL, NULL, ON_PPO},
 };
 const size_t N_ALIASES = COUNT_OF(ALIASES);
@@ -45,6 +51,7 @@ const Neutral NEUTRALS[] = {
      0},
     {"model.attn_implementation", "null|eager|sdpa|flash_attention_2|flash_attention_3|*",
      "attention is Hone's own", 0},
+    {"model.use_flash_attention_2", "false|*", "attention is Hone's own", 0},
     /* loss and optimizer */
     {"training.average_tokens_across_devices", "true", "sums are always over all devices", 0},
     {"training.optim_args", "null", "set adam_beta1, adam_beta2, adam_epsilon, weight_decay", 0},
@@ -166,6 +173,10 @@ const Neutral NEUTRALS[] = {
     {"ppo.global_batch_size", "null", COMPUTED, ON_PPO},
     {"ppo.model_adapter_name", "null", "model.adapter is the one that is trained", ON_PPO},
     {"ppo.ref_adapter_name", "null", "the reference is the start of the run", ON_PPO},
+    {"ppo.non_eos_penalty", "false", "missing_eos_penalty is taken from the score, which stays",
+     ON_PPO},
+    {"ppo.penalty_reward_value", "-1|*", "it belonged to non_eos_penalty", ON_PPO},
+    {"ppo.sanity_check", "false", "cut the data, or set max_steps", ON_PPO},
     {"ppo.ds3_gather_for_generation", "true|false", "there is no DeepSpeed here", ON_PPO},
     {"ppo.steps", "20000", "use total_episodes", ON_PPO},
     {"ppo.compare_steps", "1|*", "the classic trainer did not read it either", ON_PPO},
@@ -173,7 +184,6 @@ const Neutral NEUTRALS[] = {
     {"ppo.optimize_cuda_cache", "null|false|true", "memory is planned", ON_PPO},
     {"ppo.is_encoder_decoder", "null|false", "models here are decoders", ON_PPO},
     {"ppo.is_peft_model", "null|*", "peft says it", ON_PPO},
-    {"ppo.model_name", "null|*", "model.path says it", ON_PPO},
     {"ppo.query_dataset", "null|*", "data.train says it", ON_PPO},
     {"ppo.reward_model", "null|*", "ppo.reward says it", ON_PPO},
     {"ppo.exp_name", "null|*", "use run_name", ON_PPO},
