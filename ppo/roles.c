@@ -40,19 +40,22 @@ static Status frozen_base(Base **out, PpoRoles *r, const char *path) {
     return st;
 }
 
-static Status open_reward(RewardModelRole *w, PpoRoles *r, const char *name, const Config *cfg,
-                          const Tokenizer *tok) {
+/* A model with a head of that kind; a value may come from a score head too. */
+static Status open_headed(RewardModelRole *w, PpoRoles *r, HeadKind kind, const char *name,
+                          const Config *cfg, const Tokenizer *tok) {
     TRY(place_model(&w->place, name, cfg->model.root));
     TRY(frozen_base(&w->base, r, w->place.base));
     const char *head_folder = w->place.adapter ? w->place.adapter : w->place.base;
     if (w->place.adapter)
         TRY(adapter_load(&w->adapter, w->base, "reward", w->place.adapter, false));
-    if (!head_present(head_folder, HEAD_SCORE))
+    if (!head_present(head_folder, kind))
         return status_fail(ERR_DATA,
-                           "%s: no score.weight; ppo.reward.model must be a reward model (made by "
-                           "`reward`, or an XForSequenceClassification with one label)",
-                           head_folder);
-    TRY(head_load(&w->head, w->base, HEAD_SCORE, head_folder, false));
+                           "%s: no score.weight%s; ppo.%s.model must be a reward model (made by "
+                           "`reward`, or an XForSequenceClassification with one label)%s",
+                           head_folder, kind == HEAD_VALUE ? " and no v_head.summary.weight" : "",
+                           kind == HEAD_VALUE ? "value" : "reward",
+                           kind == HEAD_VALUE ? " or one with a value head (made by `ppo`)" : "");
+    TRY(head_load(&w->head, w->base, kind, head_folder, false));
     TRY(tokenizer_open(&w->tok, head_folder));
     if (str_equal(tokenizer_digest(w->tok), tokenizer_digest(tok))) {
         tokenizer_close(w->tok);
@@ -125,7 +128,8 @@ static Status open_value(PpoRoles *r, const Config *cfg, const Tokenizer *tok) {
         return open_value_from(r, &from, cfg);
     }
     RewardModelRole named = {0};
-    Status st = open_reward(&named, r, name, cfg, tok);
+    Status st =
+        open_headed(&named, r, cfg->ppo.trl_compat ? HEAD_SCORE : HEAD_VALUE, name, cfg, tok);
     if (st == OK && named.tok)
         st = status_fail(ERR_CONFIG,
                          "ppo.value.model: %s has another tokenizer than the policy; a value is "
@@ -149,7 +153,8 @@ Status roles_open(PpoRoles *r, Dev *dev, const Config *cfg, const Tokenizer *tok
         return status_fail(ERR_CONFIG, "ppo.reward: at most %d sources", PPO_MAX_REWARDS);
     for (size_t i = 0; i < cfg->ppo.reward.n; i++)
         if (cfg->ppo.reward.items[i].kind == REWARD_MODEL)
-            TRY(open_reward(&r->reward[i], r, cfg->ppo.reward.items[i].model, cfg, tok));
+            TRY(open_headed(&r->reward[i], r, HEAD_SCORE, cfg->ppo.reward.items[i].model, cfg,
+                            tok));
     TRY(open_reference(r));
     TRY(open_value(r, cfg, tok));
     trainee_params(&r->policy_params, &r->policy);

@@ -67,8 +67,10 @@ const Key PPO_KEYS[] = {
         "tokenizer.",
         .flags = KEY_NULLABLE),
     ROW("ppo.value.model", KEY_TEXT, ppo.value_model, "null", NULL,
-        "Where the value model starts: reward, policy, or a path; null is reward where the reward "
-        "is a model, else policy.",
+        "Where the value model starts: reward, policy, or the path of a reward model or of a model "
+        "with "
+        "a value head, made by ppo or by TRL; null is reward where the reward is a model, else "
+        "policy.",
         .flags = KEY_NULLABLE),
     ROW("ppo.num_ppo_epochs", KEY_INT, ppo.num_ppo_epochs, "4", "[1, 10000]",
         "Passes over each rollout batch.", .flat = "num_ppo_epochs,ppo_epochs"),
