@@ -1,6 +1,7 @@
 /* What README.md and docs/ tell a reader to type works. Fenced blocks marked `sh run` are given to
  * a shell, in their order, in a folder that looks like the top of the tree and has tiny things
  * where the pages say path/to/...; training is cut short. */
+#include "data/dataset.h"
 #include "program_run.h"
 
 #include <sys/stat.h>
@@ -99,6 +100,33 @@ static void test_docs__links_lead_somewhere(void **state) {
     file_list_free(&list);
 }
 
+/* Is it in the text as a word of its own? */
+static bool has_word(const char *text, const char *word) {
+    size_t n = strlen(word);
+    for (const char *at = strstr(text, word); at; at = strstr(at + 1, word)) {
+        bool begins = at == text || !strchr("abcdefghijklmnopqrstuvwxyz_", at[-1]);
+        if (begins && (at[n] == '\0' || !strchr("abcdefghijklmnopqrstuvwxyz_", at[n]))) return true;
+    }
+    return false;
+}
+
+/* README.md names every data format, and nothing that is none. */
+static void test_docs__readme_names_the_formats(void **state) {
+    (void)state;
+    static const char begin[] = "Data, by `format` or recognised: ";
+    char *text = program_text(HONE_SOURCE_DIR, "README.md"), *at = strstr(text, begin);
+    assert_non_null(at);
+    at += strlen(begin);
+    char *list = mem_strndup(at, (size_t)(strstr(at, "; in Parquet") - at));
+    int n = 0, commas = 0;
+    for (const char *const *name = dataset_format_names(); *name; name++, n++)
+        if (!has_word(list, *name)) fail_msg("README.md does not name the format %s", *name);
+    for (const char *c = list; *c; c++) commas += *c == ',';
+    assert_int_equal(commas + 1, n + 1); /* and templates of promptsource */
+    mem_free(list);
+    mem_free(text);
+}
+
 static int setup(void **state) {
     (void)state;
     static const char *const places[] = {"build", "build/bin", "path", "path/to"};
@@ -130,6 +158,7 @@ int main(void) {
         cmocka_unit_test(test_docs__readme_runs),
         cmocka_unit_test(test_docs__pages_run),
         cmocka_unit_test(test_docs__links_lead_somewhere),
+        cmocka_unit_test(test_docs__readme_names_the_formats),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
