@@ -4,6 +4,11 @@
 
 #include <stddef.h>
 
+bool rows_ask(const Rows *r, int64_t i, RowsWant want) {
+    if (want.value && (!r->valued || r->valued[i])) return true;
+    return want.logp && r->targets && r->targets[i] != ROWS_NO_TARGET;
+}
+
 int64_t rows_count_targets(const Rows *r) {
     if (!r->targets) return 0;
     int64_t n = 0;

@@ -20,6 +20,7 @@
 #ifndef HONE_CORE_ROWS_H
 #define HONE_CORE_ROWS_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #define ROWS_NO_TARGET (-1)
@@ -30,11 +31,18 @@ typedef struct Rows {
     const int32_t *ids;        /* [N] token ids, 0 <= id < V */
     const int32_t *positions;  /* [N] place inside the sequence, from 0 */
     const int32_t *targets;    /* [N] or NULL when nothing is asked */
+    const bool *valued;        /* [N] rows whose value is asked for; NULL: every row's */
     const int32_t *seq_start;  /* [S+1] first row of each sequence; seq_start[S] = N */
     const int64_t *seq_ids;    /* [S] global row id of each sequence: names its RNG streams */
     const struct Rows *source; /* the encoder's, targets NULL; NULL: a decoder alone */
 } Rows;
 
+/* What a pass is asked for: log-probs of the targets, values. */
+typedef struct RowsWant {
+    bool logp, value;
+} RowsWant;
+/* Does somebody read the output of row i then? */
+bool rows_ask(const Rows *r, int64_t i, RowsWant want);
 /* How many rows have a target. */
 int64_t rows_count_targets(const Rows *r);
 /* CHECKs every invariant above, and that ids and targets lie inside the vocabulary. */

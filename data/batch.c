@@ -92,6 +92,7 @@ BatchStep batch_step(const BatchOrder *o, const Dataset *d, int64_t epoch, int64
 typedef struct BatchStore {
     void *memory;
     int32_t *ids, *positions, *targets, *seq_start, *last;
+    bool *valued;
     int64_t *seq_ids, *items;
     double *margin;
     int64_t max_items, next_row, next_seq;
@@ -146,6 +147,7 @@ static size_t lay_out(BatchStore *s, unsigned char *at, const Batch *b, int64_t 
     s->ids = carve(&at, rows, sizeof *s->ids);
     s->positions = carve(&at, rows, sizeof *s->positions);
     s->targets = carve(&at, rows, sizeof *s->targets);
+    s->valued = carve(&at, rows, sizeof *s->valued);
     s->seq_start = carve(&at, seqs + 1, sizeof *s->seq_start);
     s->last = carve(&at, seqs, sizeof *s->last);
     s->seq_ids = carve(&at, seqs, sizeof *s->seq_ids);
@@ -211,6 +213,7 @@ static int64_t append(BatchStore *s, const int32_t *ids, const int32_t *labels, 
         /* The label of a sequence's first token is never asked for: nothing stands before it. */
         int32_t target = labels && i + 1 < n ? labels[i + 1] : ROWS_NO_TARGET;
         s->targets[at + i] = target;
+        s->valued[at + i] = i + 1 == n;
         n_targets += target != ROWS_NO_TARGET;
     }
     s->seq_start[s->next_seq] = (int32_t)at;
@@ -291,6 +294,7 @@ static void fill(Batch *b, const Dataset *d, int64_t epoch, int64_t n) {
                      .ids = s->ids,
                      .positions = s->positions,
                      .targets = kind == DATASET_SFT ? s->targets : NULL,
+                     .valued = kind == DATASET_PREFERENCE ? s->valued : NULL,
                      .seq_start = s->seq_start,
                      .seq_ids = s->seq_ids};
     if (s->decoder_start >= 0) {

@@ -63,7 +63,8 @@ BatchStep batch_step(const BatchOrder *o, const Dataset *d, int64_t epoch, int64
  * PREFERENCE: sequences 0 .. n_items-1 are the chosen ones, n_items .. 2*n_items-1 the rejected
  * ones, in the same order (TRL's collator). */
 typedef struct Batch {
-    Rows rows;                  /* targets are NULL unless the data set is SFT */
+    Rows rows;                  /* targets are NULL unless the data set is SFT; of PREFERENCE the
+                                   last row of each sequence is valued */
     int64_t n_items;            /* pairs, prompts or (packed) rows; 0: nothing for this rank */
     int64_t n_targets;          /* in this micro-batch */
     const int64_t *items;       /* [n_items] index into the data set, for dataset_get */

@@ -259,16 +259,18 @@ static Tensor step_of_decoder(Generator *g, bool prompts) {
     KvBatch kv = {.cache = &g->cache, .slots = upload(g, DTYPE_I32, s->n_rows, s->slots)};
     Flow f = step_flow(g, s->n_rows, s->ids, s->positions);
     f.kv = &kv;
-    if (prompts)
+    FlowAsked last = {.rows = {.n = s->n_out}};
+    if (prompts) {
         f.rows.seq_start = upload(g, DTYPE_I32, s->n_out + 1, s->start);
-    else
+        last.index = upload(g, DTYPE_I32, s->n_out, s->last);
+        f.asked = &last;
+    } else {
         read_cache(g, &kv, s->lens, s->table);
-    Tensor h = flow_rows_by(&f, g->role.base->info.width);
+    }
+    Flow end = flow_of_asked(&f);
+    Tensor h = flow_rows_by(&end, g->role.base->info.width);
     stack_fwd(&f, &g->role.base->stack, h, NULL, NULL);
-    if (!prompts) return h;
-    Tensor ends = arena_2d(&g->arena, h.dtype, s->n_out, h.shape[1]);
-    op_gather_rows(g->dev, ends, h, upload(g, DTYPE_I32, s->n_out, s->last));
-    return ends;
+    return h;
 }
 
 /* The prompts go through the encoder, and keys and values of its output into the caches of

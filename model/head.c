@@ -44,7 +44,7 @@ void head_logits(const Flow *f, const Base *b, Tensor logits, Tensor h) {
 static void gather(const HeadWalk *w, ChunkTensors *t, int64_t n) {
     const Flow *f = w->flow;
     t->index = arena_1d(f->arena, DTYPE_I32, n);
-    dev_upload(f->dev, t->index, w->stage->row);
+    dev_upload(f->dev, t->index, w->stage->place);
     t->h = arena_2d(f->arena, dev_real(f->dev), n, w->h.shape[1]);
     op_gather_rows(f->dev, t->h, w->h, t->index);
 }
@@ -127,7 +127,7 @@ static void ask_loss(const HeadWalk *w, int64_t n, bool has_target) {
                         .row = s->row,
                         .logp = s->logp,
                         .entropy = has_target && w->want_entropy ? s->entropy : NULL,
-                        .value = w->want_value ? s->value : NULL,
+                        .value = w->want.value ? s->value : NULL,
                         .kl = has_target && w->against ? s->kl : NULL,
                         .argmax = has_target && w->want_argmax ? s->argmax : NULL,
                         .dlogp = s->dlogp,
@@ -141,7 +141,7 @@ static void walk_chunk(const HeadWalk *w, int64_t n, bool has_target) {
     size_t mark = arena_mark(f->arena);
     ChunkTensors t = {0};
     gather(w, &t, n);
-    if (w->want_value) value_fwd(w, &t, n);
+    if (w->want.value) value_fwd(w, &t, n);
     if (has_target) logp_fwd(w, &t, n);
     if (has_target && w->against) kl_fwd(w, &t, n);
     ask_loss(w, n, has_target);
@@ -151,7 +151,7 @@ static void walk_chunk(const HeadWalk *w, int64_t n, bool has_target) {
             op_fill(f->dev, t.dh, 0.0);
         }
         if (has_target) logp_bwd(w, &t, n);
-        if (w->want_value) value_bwd(w, &t, n);
+        if (w->want.value) value_bwd(w, &t, n);
         if (!tensor_is_none(w->dh)) op_scatter_add_rows(f->dev, w->dh, t.dh, t.index);
     }
     arena_release(f->arena, mark);
@@ -166,15 +166,20 @@ static int64_t chunk_rows(int64_t vocab) {
 }
 
 static bool row_has_target(const HeadWalk *w, int64_t i) {
-    return w->want_logp && w->rows->targets && w->rows->targets[i] != ROWS_NO_TARGET;
+    return w->want.logp && w->rows->targets && w->rows->targets[i] != ROWS_NO_TARGET;
 }
 
 static void walk_rows(const HeadWalk *w, bool with_target, int64_t at_once) {
     HeadStage *s = w->stage;
     int64_t n = 0;
+    int32_t asked = 0;
+    bool all = w->h.shape[0] == w->rows->n_rows;
     for (int64_t i = 0; i < w->rows->n_rows; i++) {
-        if (row_has_target(w, i) != with_target) continue;
+        if (!rows_ask(w->rows, i, w->asked)) continue;
+        int32_t place = all ? (int32_t)i : asked++;
+        if (!rows_ask(w->rows, i, w->want) || row_has_target(w, i) != with_target) continue;
         s->row[n] = (int32_t)i;
+        s->place[n] = place;
         s->target[n] = with_target ? w->rows->targets[i] : ROWS_NO_TARGET;
         if (++n < at_once) continue;
         walk_chunk(w, n, with_target);
@@ -184,7 +189,7 @@ static void walk_rows(const HeadWalk *w, bool with_target, int64_t at_once) {
 }
 
 void head_walk(const HeadWalk *w) {
-    CHECK(!w->want_value || w->role->head, "values are asked of a role without a head");
-    if (w->want_value) walk_rows(w, false, HEAD_CHUNK_MAX);
-    if (w->want_logp) walk_rows(w, true, chunk_rows(w->role->base->info.vocab));
+    CHECK(!w->want.value || w->role->head, "values are asked of a role without a head");
+    if (w->want.value) walk_rows(w, false, HEAD_CHUNK_MAX);
+    if (w->want.logp) walk_rows(w, true, chunk_rows(w->role->base->info.vocab));
 }

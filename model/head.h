@@ -27,6 +27,7 @@ struct Head {
 /* Host staging of one chunk; a pass has one. */
 typedef struct HeadStage {
     int32_t row[HEAD_CHUNK_MAX], target[HEAD_CHUNK_MAX], argmax[HEAD_CHUNK_MAX];
+    int32_t place[HEAD_CHUNK_MAX]; /* of the row among those that are asked */
     double logp[HEAD_CHUNK_MAX], entropy[HEAD_CHUNK_MAX], value[HEAD_CHUNK_MAX];
     double dlogp[HEAD_CHUNK_MAX], dentropy[HEAD_CHUNK_MAX], dvalue[HEAD_CHUNK_MAX];
     double kl[HEAD_CHUNK_MAX];
@@ -39,15 +40,16 @@ typedef struct HeadWalk {
     const Rows *rows;
     HeadStage *stage;
     double temperature, label_smoothing;
-    bool want_logp, want_value; /* log-probs of rows with a target; the role's head on every row */
+    RowsWant want;  /* log-probs of rows with a target; the role's head on those valued */
+    RowsWant asked; /* what the trunk's forward was asked: h has these rows */
     bool want_entropy, want_argmax;
     bool backward; /* read the loss's gradients and go back */
-    Tensor h;      /* [N,C] the trunk's output */
-    Tensor dh;     /* [N,C] +=, or none when nothing below trains */
+    Tensor h;      /* [A,C] the trunk's output on the rows that are asked */
+    Tensor dh;     /* [A,C] +=, or none when nothing below trains */
     const TokenLoss *loss;
     /* KL of this role's distribution to another's, on rows with a target; NULL: not asked. */
     const Role *against;
-    Tensor h_against; /* [N,C] of its trunk */
+    Tensor h_against; /* [A,C] of its trunk */
 } HeadWalk;
 
 void head_walk(const HeadWalk *w);

@@ -172,11 +172,11 @@ typedef struct PassOptions {
 } PassOptions;
 
 /* Numbers per token row, on the host, in the caller's arrays [N]; NULL: not computed. Rows without
- * a target get 0. */
+ * a target get 0, values of rows that are not asked for stay as they were. */
 typedef struct PassOut {
     double *logp;    /* log p(target) at the temperature */
     double *entropy; /* of the full softmax at the temperature */
-    double *value;   /* the role's head, every row */
+    double *value;   /* the role's head, rows that are valued (core/rows.h) */
     int32_t *argmax; /* most probable token; -1 without target */
 } PassOut;
 
@@ -189,9 +189,10 @@ typedef struct PassGrad {
  * the head goes straight back, chunk by chunk of rows with targets, and never keeps [N,V]. `fn`
  * reads logp[i] (entropy, value: NULL unless asked for) of token row row[i], writes dlogp[i] (and
  * dentropy, dvalue, cleared before). Chunks come in ascending row order, one after another, from
- * one thread. `value` is there when the role has a head; then every row comes by once, those
- * without target with logp = 0 in chunks of their own before the others (has_target = false). Over
- * a base without lm_head, or with rows->targets NULL, there are only such. */
+ * one thread. `value` is there when the role has a head; then every row that is valued
+ * (core/rows.h) comes by once, those without target with logp = 0 in chunks of their own before the
+ * others (has_target = false). Over a base without lm_head, or with rows->targets NULL, there are
+ * only such. Behind the last block's attention nothing is computed for rows that no one asks. */
 typedef struct TokenChunk {
     int64_t n;
     bool has_target;

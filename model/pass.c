@@ -18,6 +18,8 @@ struct Pass {
     size_t floor; /* what pass_kl keeps below the forward at hand */
     HeadStage head;
     int64_t row_seq[ROWS_STAGE];
+    int32_t row[ROWS_STAGE], position[ROWS_STAGE];
+    FlowAsked asked;
     double drawn[STACK_NOISE_SIZE], noise[STACK_NOISE_SIZE];
     BlockSaved blocks[ARCH_MAX_LAYERS];
     Tensor inputs[ARCH_MAX_LAYERS + 1];
@@ -31,6 +33,7 @@ struct Pass {
     bool pending;
     Role role;
     Rows rows;
+    RowsWant want;
     PassOptions opt;
     Flow flow;
     StackSaved saved;
@@ -99,8 +102,42 @@ static FlowRows upload_rows(Pass *p, const Rows *rows) {
     };
 }
 
+static RowsWant want_of(const PassOut *out) {
+    return (RowsWant){.logp = out->logp || out->entropy || out->argmax,
+                      .value = out->value != NULL};
+}
+
+static int64_t count_asked(const Rows *rows, RowsWant want) {
+    int64_t n = 0;
+    for (int64_t i = 0; i < rows->n_rows; i++) n += rows_ask(rows, i, want);
+    return n;
+}
+
+/* The rows that are asked, in pieces through the host scratch. */
+static void upload_asked(Pass *p, const Rows *rows, RowsWant want, int64_t n_asked) {
+    FlowAsked *a = &p->asked;
+    *a = (FlowAsked){.index = arena_1d(&p->arena, DTYPE_I32, n_asked),
+                     .rows = {.n = n_asked,
+                              .positions = arena_1d(&p->arena, DTYPE_I32, n_asked),
+                              .row_seq = arena_1d(&p->arena, DTYPE_I64, n_asked)}};
+    int64_t n = 0, done = 0, seq = 0;
+    for (int64_t i = 0; i < rows->n_rows; i++) {
+        if (!rows_ask(rows, i, want)) continue;
+        while (rows->seq_start[seq + 1] <= i) seq++;
+        p->row[n] = (int32_t)i;
+        p->position[n] = rows->positions[i];
+        p->row_seq[n++] = rows->seq_ids[seq];
+        if (n < ROWS_STAGE && done + n < n_asked) continue;
+        dev_upload(p->dev, tensor_rows(a->index, done, n), p->row);
+        dev_upload(p->dev, tensor_rows(a->rows.positions, done, n), p->position);
+        dev_upload(p->dev, tensor_rows(a->rows.row_seq, done, n), p->row_seq);
+        done += n;
+        n = 0;
+    }
+}
+
 static void flow_begin(Pass *p, Flow *f, const Role *role, const Rows *rows, const PassOptions *opt,
-                       bool save) {
+                       RowsWant want, bool save) {
     CHECK(!p->pending, "pass_backward is still owed");
     const BaseInfo *info = &role->base->info;
     CHECK(base_has_encoder(role->base) == (rows->source != NULL),
@@ -119,6 +156,11 @@ static void flow_begin(Pass *p, Flow *f, const Role *role, const Rows *rows, con
                 .seed = opt->seed,
                 .step = opt->step};
     f->rows = upload_rows(p, rows);
+    int64_t n_asked = count_asked(rows, want);
+    if (n_asked > 0 && n_asked < rows->n_rows) {
+        upload_asked(p, rows, want, n_asked);
+        f->asked = &p->asked;
+    }
     if (!rows->source) return;
     p->source = (FlowMemory){.rows = upload_rows(p, rows->source)};
     f->memory = &p->source;
@@ -128,6 +170,7 @@ static void flow_begin(Pass *p, Flow *f, const Role *role, const Rows *rows, con
 static Flow encoder_flow(const Flow *f) {
     Flow g = flow_of_memory(f);
     g.memory = NULL;
+    g.asked = NULL;
     return g;
 }
 
@@ -139,14 +182,15 @@ static void encoder_fwd(Pass *p, const Flow *f, const Base *b, const PassOptions
     stack_fwd(&g, &b->encoder, p->source.h, NULL, &p->encoder);
 }
 
-/* The trunk; returns its output [N,C]. */
+/* The trunk; returns its output [A,C]. */
 static Tensor trunk_fwd(Pass *p, const Flow *f, const Role *role, const Rows *rows,
                         const PassOptions *opt, StackSaved *saved) {
     *saved = (StackSaved){.blocks = p->blocks, .inputs = p->inputs, .recompute = opt->recompute};
     StackNoise noise = {
         .alpha = opt->neftune_alpha, .rows = rows, .drawn = p->drawn, .real = p->noise};
     if (rows->source) encoder_fwd(p, f, role->base, opt);
-    Tensor h = flow_rows_by(f, role->base->info.width);
+    Flow end = flow_of_asked(f);
+    Tensor h = flow_rows_by(&end, role->base->info.width);
     stack_fwd(f, &role->base->stack, h, opt->neftune_alpha > 0.0 ? &noise : NULL, saved);
     return h;
 }
@@ -165,22 +209,16 @@ static HeadWalk walk_of(Pass *p, const Flow *f, const Role *role, const Rows *ro
                       .want_argmax = loss->want_argmax};
 }
 
-static Tensor cleared(const Flow *f, Tensor like) {
-    Tensor t = arena_like(f->arena, like);
-    op_fill(f->dev, t, 0.0);
-    return t;
-}
-
 /* The walk back through the head, then the trunk, then the encoder. */
 static void walk_back(Pass *p, HeadWalk *w, const StackSaved *saved) {
     const Flow *f = w->flow;
     const Stack *stack = &w->role->base->stack, *encoder = &w->role->base->encoder;
     Flow source = f->memory ? encoder_flow(f) : (Flow){0};
     bool to_encoder = f->memory && stack_trains(&source, encoder);
-    if (to_encoder) p->source.dh = cleared(f, p->source.h);
+    if (to_encoder) p->source.dh = flow_cleared(f, p->source.h);
     bool below = stack_trains(f, stack);
     w->backward = true;
-    w->dh = below ? cleared(f, w->h) : tensor_none();
+    w->dh = below ? flow_cleared(f, w->h) : tensor_none();
     head_walk(w);
     if (below) stack_bwd(f, stack, w->dh, saved);
     if (to_encoder) stack_bwd(&source, encoder, p->source.dh, &p->encoder);
@@ -213,8 +251,7 @@ static void walk_out(Pass *p, const Flow *f, const Role *role, const Rows *rows,
                       .want_entropy = out->entropy != NULL,
                       .want_argmax = out->argmax != NULL};
     HeadWalk w = walk_of(p, f, role, rows, opt, h, &loss);
-    w.want_value = out->value != NULL;
-    w.want_logp = out->logp || out->entropy || out->argmax;
+    w.want = w.asked = want_of(out);
     head_walk(&w);
 }
 
@@ -222,7 +259,7 @@ void pass_score(Pass *p, const Role *role, const Rows *rows, const PassOptions *
                 const PassOut *out) {
     Flow f;
     StackSaved saved;
-    flow_begin(p, &f, role, rows, opt, false);
+    flow_begin(p, &f, role, rows, opt, want_of(out), false);
     Tensor h = trunk_fwd(p, &f, role, rows, opt, &saved);
     walk_out(p, &f, role, rows, opt, h, out);
 }
@@ -239,15 +276,16 @@ void pass_kl(Pass *p, const Role *role, const Role *ref, const Rows *rows, const
     CHECK(role->base->info.vocab == ref->base->info.vocab, "vocabularies of %lld and %lld",
           (long long)role->base->info.vocab, (long long)ref->base->info.vocab);
     for (int64_t i = 0; i < rows->n_rows; i++) kl[i] = 0.0;
-    flow_begin(p, &f, ref, rows, opt, false);
+    RowsWant want = {.logp = true};
+    flow_begin(p, &f, ref, rows, opt, want, false);
     Tensor h_ref = trunk_fwd(p, &f, ref, rows, opt, &saved);
     p->floor = arena_mark(&p->arena);
-    flow_begin(p, &f, role, rows, opt, false);
+    flow_begin(p, &f, role, rows, opt, want, false);
     Tensor h = trunk_fwd(p, &f, role, rows, opt, &saved);
     p->floor = 0;
     TokenLoss loss = {.fn = copy_kl, .ctx = kl};
     HeadWalk w = walk_of(p, &f, role, rows, opt, h, &loss);
-    w.want_logp = true;
+    w.want = w.asked = want;
     w.against = ref;
     w.h_against = h_ref;
     head_walk(&w);
@@ -260,17 +298,19 @@ void pass_train(Pass *p, const Role *role, const Rows *rows, const PassOptions *
                 const TokenLoss *loss) {
     Flow f;
     StackSaved saved;
-    flow_begin(p, &f, role, rows, opt, true);
+    RowsWant want = {.logp = rows->targets && weight_exists(&role->base->head),
+                     .value = role->head != NULL};
+    flow_begin(p, &f, role, rows, opt, want, true);
     Tensor h = trunk_fwd(p, &f, role, rows, opt, &saved);
     HeadWalk w = walk_of(p, &f, role, rows, opt, h, loss);
-    w.want_value = role->head != NULL;
-    w.want_logp = rows->targets && weight_exists(&role->base->head);
+    w.want = w.asked = want;
     walk_back(p, &w, &saved);
 }
 
 void pass_forward(Pass *p, const Role *role, const Rows *rows, const PassOptions *opt,
                   const PassOut *out) {
-    flow_begin(p, &p->flow, role, rows, opt, true);
+    p->want = want_of(out);
+    flow_begin(p, &p->flow, role, rows, opt, p->want, true);
     p->role = *role;
     p->rows = *rows;
     p->opt = *opt;
@@ -295,8 +335,8 @@ void pass_backward(Pass *p, const PassGrad *grad) {
     PassGrad copy = *grad;
     TokenLoss loss = {.fn = copy_grad, .ctx = &copy, .want_entropy = grad->dentropy != NULL};
     HeadWalk w = walk_of(p, &p->flow, &p->role, &p->rows, &p->opt, p->h, &loss);
-    w.want_value = grad->dvalue != NULL;
-    w.want_logp = grad->dlogp || grad->dentropy;
+    w.want = (RowsWant){.logp = grad->dlogp || grad->dentropy, .value = grad->dvalue != NULL};
+    w.asked = p->want;
     walk_back(p, &w, &p->saved);
 }
 
@@ -308,19 +348,25 @@ static void no_loss(void *ctx, const TokenChunk *c) {
     (void)c;
 }
 
-/* One sequence of n rows, each with a target, in one block of memory. */
-static Rows longest_rows(int64_t n, void **memory) {
-    int32_t *ids = mem_zalloc((size_t)(3 * n + 2), sizeof *ids);
+/* One sequence of n rows, in one block of memory; each but the first `unasked` is asked about. */
+static Rows longest_rows(int64_t n, int64_t unasked, void **memory) {
+    int32_t *ids = mem_zalloc((size_t)(4 * n + 2), sizeof *ids);
     static const int64_t seq_id = 0;
     *memory = ids;
     int32_t *positions = ids + n, *targets = positions + n, *start = targets + n;
-    for (int64_t i = 0; i < n; i++) positions[i] = (int32_t)i;
+    bool *valued = (bool *)(start + 2);
+    for (int64_t i = 0; i < n; i++) {
+        positions[i] = (int32_t)i;
+        targets[i] = i < unasked ? ROWS_NO_TARGET : 0;
+        valued[i] = i >= unasked;
+    }
     start[1] = (int32_t)n;
     return (Rows){.n_rows = n,
                   .n_seqs = 1,
                   .ids = ids,
                   .positions = positions,
                   .targets = targets,
+                  .valued = valued,
                   .seq_start = start,
                   .seq_ids = &seq_id};
 }
@@ -341,8 +387,9 @@ static void measure_one(Pass *p, const Role *role, const Rows *rows, const PassL
     pass_backward(p, &grad);
 }
 
-/* What `run` needs for one sequence of max_rows, and the lists of more. */
-typedef void MeasureRun(Pass *p, Rows *rows, const PassLimits *limits, const Role *role,
+/* What `run` needs for one sequence of max_rows, with its first row asked about or not (picking
+ * rows takes memory too), and the lists of more. */
+typedef void MeasureRun(Pass *p, const Rows *rows, const PassLimits *limits, const Role *role,
                         const Role *ref, double *numbers);
 
 static size_t measure(const Role *role, const Role *ref, const PassLimits *limits,
@@ -351,40 +398,43 @@ static size_t measure(const Role *role, const Role *ref, const PassLimits *limit
     Dev *dev = role->base->dev;
     Pass *p = pass_new(dev);
     arena_init_measure(&p->arena, "activations");
-    void *memory = NULL;
-    Rows rows = longest_rows(limits->max_rows, &memory);
     CHECK(base_has_encoder(role->base) == (limits->max_source_rows > 0), "%lld rows of a source",
           (long long)limits->max_source_rows);
     void *source_memory = NULL;
-    Rows source = longest_rows(limits->max_source_rows, &source_memory);
+    Rows source = longest_rows(limits->max_source_rows, 0, &source_memory);
     source.targets = NULL;
-    if (limits->max_source_rows) rows.source = &source;
-    double *numbers = mem_zalloc((size_t)rows.n_rows, sizeof *numbers);
+    double *numbers = mem_zalloc((size_t)limits->max_rows, sizeof *numbers);
     dev_set_measure(dev, true);
-    run(p, &rows, limits, role, ref, numbers);
+    for (int64_t unasked = 0; unasked < 2; unasked++) {
+        void *memory = NULL;
+        Rows rows = longest_rows(limits->max_rows, unasked, &memory);
+        if (limits->max_source_rows) rows.source = &source;
+        run(p, &rows, limits, role, ref, numbers);
+        mem_free(memory);
+    }
     dev_set_measure(dev, false);
     /* More sequences take longer lists of them, and nothing else: once for each forward or encoder.
      */
     size_t lists = (size_t)limits->max_seqs * (sizeof(int32_t) + sizeof(int64_t)) + 2 * ARENA_ALIGN;
-    if (ref || rows.source) lists *= 2;
+    if (ref || limits->max_source_rows) lists *= 2;
     size_t bytes = p->arena.peak + lists;
     mem_free(numbers);
-    mem_free(memory);
     mem_free(source_memory);
     pass_close(p);
     return bytes;
 }
 
-static void run_all(Pass *p, Rows *rows, const PassLimits *limits, const Role *role,
+static void run_all(Pass *p, const Rows *rows, const PassLimits *limits, const Role *role,
                     const Role *ref, double *numbers) {
     (void)ref;
     if (weight_exists(&role->base->head)) measure_one(p, role, rows, limits, numbers);
-    rows->targets = NULL;
-    measure_one(p, role, rows, limits, numbers);
+    Rows untargeted = *rows;
+    untargeted.targets = NULL;
+    measure_one(p, role, &untargeted, limits, numbers);
 }
 
-static void run_kl(Pass *p, Rows *rows, const PassLimits *limits, const Role *role, const Role *ref,
-                   double *numbers) {
+static void run_kl(Pass *p, const Rows *rows, const PassLimits *limits, const Role *role,
+                   const Role *ref, double *numbers) {
     (void)limits;
     pass_kl(p, role, ref, rows, &(PassOptions){0}, numbers);
 }

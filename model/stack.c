@@ -96,13 +96,25 @@ static void embed_bwd(const Flow *f, const Stack *m, Tensor dx, const StackSaved
 /* ---- blocks
  * -------------------------------------------------------------------------------------- */
 
+/* The pass as block l sees it: which rows are asked is the last one's affair, if it can narrow. */
+static Flow flow_of_block(const Flow *f, const Stack *m, int64_t l) {
+    Flow g = *f;
+    if (l + 1 < m->n_layers || !block_narrows(&m->blocks[l])) g.asked = NULL;
+    return g;
+}
+
+static int64_t rows_out(const Flow *f) {
+    return f->asked ? f->asked->rows.n : f->rows.n;
+}
+
 /* Keeps everything, or the inputs alone. */
 static Tensor blocks_fwd_saving(const Flow *f, const Stack *m, Tensor x, StackSaved *s) {
     for (int64_t l = 0; l < m->n_layers; l++) {
+        Flow g = flow_of_block(f, m, l);
         s->inputs[l] = x;
-        x = arena_like(f->arena, x);
+        x = arena_2d(f->arena, x.dtype, rows_out(&g), m->width);
         size_t mark = arena_mark(f->arena);
-        block_fwd(f, &m->blocks[l], x, s->inputs[l], &s->blocks[l]);
+        block_fwd(&g, &m->blocks[l], x, s->inputs[l], &s->blocks[l]);
         if (s->recompute == RECOMPUTE_BLOCK) arena_release(f->arena, mark);
     }
     return x;
@@ -113,11 +125,12 @@ static Tensor blocks_fwd(const Flow *f, const Stack *m, Tensor x) {
     size_t mark = arena_mark(f->arena);
     for (int64_t l = 0; l < m->n_layers; l++) {
         BlockSaved unused;
-        block_fwd(f, &m->blocks[l], y, x, &unused);
+        Flow g = flow_of_block(f, m, l);
+        Tensor out = tensor_rows(y, 0, rows_out(&g));
+        block_fwd(&g, &m->blocks[l], out, x, &unused);
         arena_release(f->arena, mark);
-        Tensor t = x;
-        x = y;
-        y = t;
+        y = x;
+        x = out;
     }
     return x;
 }
@@ -140,15 +153,17 @@ void stack_fwd(const Flow *flow, const Stack *m, Tensor h, const StackNoise *noi
     Flow with_bias = flow_with_bias(flow, m, ends);
     const Flow *f = &with_bias;
     bool narrow = projects(&m->project_out);
-    Tensor x = flow_rows_by(f, m->width), out = narrow ? flow_rows_by(f, m->width) : h;
+    Flow end = flow_of_asked(f);
+    Tensor x = flow_rows_by(f, m->width), out = narrow ? flow_rows_by(&end, m->width) : h;
     embed_fwd(f, m, x, noise, ends);
     x = f->save ? blocks_fwd_saving(f, m, x, s) : blocks_fwd(f, m, x);
+    if (x.shape[0] > end.rows.n) x = flow_pick(f, x);
     if (weight_exists(&m->final_norm.w))
-        norm_fwd(f, &m->final_norm, out, x, &ends->final_norm);
+        norm_fwd(&end, &m->final_norm, out, x, &ends->final_norm);
     else
         op_copy(f->dev, out, x);
-    if (narrow) linear_fwd(f, &m->project_out, &h, out, false, &ends->project_out);
-    drop(f, m->final_dropout, m->final_slot, h);
+    if (narrow) linear_fwd(&end, &m->project_out, &h, out, false, &ends->project_out);
+    drop(&end, m->final_dropout, m->final_slot, h);
     if (m->out_scale != 1.0) op_scale(f->dev, h, m->out_scale);
 }
 
@@ -165,17 +180,30 @@ static int64_t lowest_block(const Flow *f, const Stack *m) {
     return l;
 }
 
-static void one_block_bwd(const Flow *f, const Stack *m, int64_t l, Tensor d, const StackSaved *s,
-                          bool need_dx) {
+static void one_block_bwd(const Flow *f, const Stack *m, int64_t l, Tensor dx, Tensor d,
+                          const StackSaved *s, bool need_dx) {
     if (s->recompute == RECOMPUTE_NONE) {
-        block_bwd(f, &m->blocks[l], d, &s->blocks[l], need_dx);
+        block_bwd(f, &m->blocks[l], dx, d, &s->blocks[l], need_dx);
         return;
     }
     size_t mark = arena_mark(f->arena);
     BlockSaved again;
     block_fwd(f, &m->blocks[l], arena_like(f->arena, d), s->inputs[l], &again);
-    block_bwd(f, &m->blocks[l], d, &again, need_dx);
+    block_bwd(f, &m->blocks[l], dx, d, &again, need_dx);
     arena_release(f->arena, mark);
+}
+
+/* d[A,C] is the gradient of the last block's output; that of block `lowest`'s input comes back. */
+static Tensor blocks_bwd(const Flow *f, const Stack *m, Tensor d, const StackSaved *s,
+                         int64_t lowest, bool need_dx) {
+    Tensor dx = f->asked ? flow_cleared(f, s->inputs[0]) : d;
+    for (int64_t l = m->n_layers - 1; l >= lowest; l--) {
+        Flow g = flow_of_block(f, m, l);
+        if (f->asked && !g.asked && l + 1 == m->n_layers)
+            op_scatter_add_rows(f->dev, dx, d, f->asked->index);
+        one_block_bwd(&g, m, l, dx, g.asked ? d : dx, s, l > lowest || need_dx);
+    }
+    return dx;
 }
 
 void stack_bwd(const Flow *flow, const Stack *m, Tensor dh, const StackSaved *s) {
@@ -188,24 +216,23 @@ void stack_bwd(const Flow *flow, const Stack *m, Tensor dh, const StackSaved *s)
         with_bias.dbias = arena_like(f->arena, s->bias);
         op_fill(f->dev, with_bias.dbias, 0.0);
     }
+    Flow end = flow_of_asked(f);
     bool to_embed = embed_trains(f, m);
     int64_t lowest = to_embed ? 0 : lowest_block(f, m);
     if (m->out_scale != 1.0) op_scale(f->dev, dh, m->out_scale);
-    drop(f, m->final_dropout, m->final_slot, dh);
+    drop(&end, m->final_dropout, m->final_slot, dh);
     if (projects(&m->project_out)) {
-        Tensor dout = flow_rows_by(f, m->width);
+        Tensor dout = flow_rows_by(&end, m->width);
         op_fill(f->dev, dout, 0.0);
-        linear_bwd(f, &m->project_out, dout, &dh, &s->project_out);
+        linear_bwd(&end, &m->project_out, dout, &dh, &s->project_out);
         dh = dout;
     }
     Tensor d = dh;
     if (weight_exists(&m->final_norm.w)) {
-        d = arena_like(f->arena, dh);
-        op_fill(f->dev, d, 0.0);
-        norm_bwd(f, &m->final_norm, d, dh, &s->final_norm);
+        d = flow_cleared(f, dh);
+        norm_bwd(&end, &m->final_norm, d, dh, &s->final_norm);
     }
-    for (int64_t l = m->n_layers - 1; l >= lowest; l--)
-        one_block_bwd(f, m, l, d, s, l > lowest || to_embed);
+    d = blocks_bwd(f, m, d, s, lowest, to_embed);
     if (to_embed) embed_bwd(f, m, d, s);
     if (weight_trains(&m->distances))
         op_embed_bwd(f->dev, m->distances.grad, f->dbias, m->distance_ids, 1.0);

@@ -45,9 +45,9 @@ typedef struct StackNoise {
 } StackNoise;
 #define STACK_NOISE_SIZE 16384
 
-/* h[N,E]: the output. noise may be NULL. */
+/* h[N,E]: the output; [A,E] of the rows that are asked. noise may be NULL. */
 void stack_fwd(const Flow *f, const Stack *m, Tensor h, const StackNoise *noise, StackSaved *s);
-/* dh[N,E] is used up. */
+/* dh, as h, is used up. */
 void stack_bwd(const Flow *f, const Stack *m, Tensor dh, const StackSaved *s);
 /* Does anything in it train, so that dh is wanted? */
 bool stack_trains(const Flow *f, const Stack *m);

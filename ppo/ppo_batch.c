@@ -12,7 +12,7 @@ Status ppo_batch_open(PpoBatch **out, int64_t max_rows, int64_t max_seqs) {
     b->ids = mem_zalloc(rows, sizeof *b->ids);
     b->positions = mem_zalloc(rows, sizeof *b->positions);
     b->targets = mem_zalloc(rows, sizeof *b->targets);
-    b->last = mem_zalloc(seqs, sizeof *b->last);
+    b->valued = mem_zalloc(rows, sizeof *b->valued);
     b->seq_start = mem_zalloc(seqs + 1, sizeof *b->seq_start);
     b->seq_ids = mem_zalloc(seqs, sizeof *b->seq_ids);
     *out = b;
@@ -25,7 +25,7 @@ void ppo_batch_close(PpoBatch *b) {
     mem_free(b->ids);
     mem_free(b->positions);
     mem_free(b->targets);
-    mem_free(b->last);
+    mem_free(b->valued);
     mem_free(b->seq_start);
     mem_free(b->seq_ids);
     mem_free(b);
@@ -52,10 +52,10 @@ void ppo_batch_fill(PpoBatch *b, const Rollout *r, const Trajectory *t, const in
             b->targets[row] = step >= 0 && step < response ? answer[step] : ROWS_NO_TARGET;
             bool has_slot = step >= 0 && step < slots;
             b->slot[row] = has_slot ? t->start[i] + step : -1;
+            b->valued[row] = has_slot;
             b->n_slots += has_slot;
             b->n_tokens += has_slot && step < response;
         }
-        b->last[s] = (int32_t)(row - 1);
     }
     b->seq_start[n] = (int32_t)row;
     b->rows = (Rows){.n_rows = row,
@@ -63,6 +63,7 @@ void ppo_batch_fill(PpoBatch *b, const Rollout *r, const Trajectory *t, const in
                      .ids = b->ids,
                      .positions = b->positions,
                      .targets = b->targets,
+                     .valued = b->valued,
                      .seq_start = b->seq_start,
                      .seq_ids = b->seq_ids};
 }

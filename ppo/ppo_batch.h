@@ -17,13 +17,13 @@
 #include "ppo/trajectory.h"
 
 typedef struct PpoBatch {
-    Rows rows;     /* targets set; see ppo_batch_without_targets */
+    Rows rows;     /* with targets; rows with a slot are valued */
     int64_t *slot; /* [N] slot of the trajectory, -1 for rows that are no state of the response */
-    int32_t *last; /* [S] row of each sequence's last input token */
     int64_t n_tokens; /* slots with a token */
     int64_t n_slots;
     int64_t max_rows, max_seqs;
     int32_t *ids, *positions, *targets, *seq_start; /* what rows points to */
+    bool *valued;
     int64_t *seq_ids;
 } PpoBatch;
 

@@ -11,6 +11,7 @@ typedef struct ModelReward {
     int32_t *ids, *positions, *seq_start;
     int64_t *seq_ids;
     double *value;
+    bool *valued;
     TokenIds text_ids; /* of a response tokenised again */
 } ModelReward;
 
@@ -21,6 +22,7 @@ static void model_close(void *self) {
     mem_free(m->seq_start);
     mem_free(m->seq_ids);
     mem_free(m->value);
+    mem_free(m->valued);
     token_ids_free(&m->text_ids);
     mem_free(m);
 }
@@ -57,6 +59,7 @@ static void score_pass(ModelReward *m, double *out, int64_t n_rows, int64_t n_se
                  .n_seqs = n_seqs,
                  .ids = m->ids,
                  .positions = m->positions,
+                 .valued = m->valued,
                  .seq_start = m->seq_start,
                  .seq_ids = m->seq_ids};
     PassOptions options = {.temperature = 1.0};
@@ -94,6 +97,7 @@ static Status model_score(void *self, double *out, const RewardQuery *queries, i
         for (int64_t p = 0; p < length; p++) {
             m->ids[rows + p] = ids[p];
             m->positions[rows + p] = (int32_t)p;
+            m->valued[rows + p] = p + 1 == length;
         }
         rows += length;
         seqs++;
@@ -111,6 +115,7 @@ Status reward_model_open(RewardScorer *out, const RewardModelOptions *options, d
     m->ids = mem_zalloc((size_t)options->max_rows, sizeof *m->ids);
     m->positions = mem_zalloc((size_t)options->max_rows, sizeof *m->positions);
     m->value = mem_zalloc((size_t)options->max_rows, sizeof *m->value);
+    m->valued = mem_zalloc((size_t)options->max_rows, sizeof *m->valued);
     m->seq_start = mem_zalloc((size_t)options->max_seqs + 1, sizeof *m->seq_start);
     m->seq_ids = mem_zalloc((size_t)options->max_seqs, sizeof *m->seq_ids);
     *out = (RewardScorer){model_score, model_close, m, weight};

@@ -100,7 +100,8 @@ void attention_fwd(const Flow *f, const Attention *m, Tensor y, Tensor x, bool a
     }
     s->heads = arena_like(f->arena, s->qkv[0]);
     attend(f, m, s);
-    linear_fwd(f, &m->out, &y, s->heads, accumulate, &s->out);
+    Flow end = flow_of_asked(f);
+    linear_fwd(&end, &m->out, &y, flow_pick(f, s->heads), accumulate, &s->out);
 }
 
 /* Does something before q, k and v train, x aside? */
@@ -115,14 +116,16 @@ static bool inputs_train(const Flow *f, const Attention *m) {
 
 void attention_bwd(const Flow *f, const Attention *m, Tensor dx, Tensor dy,
                    const AttentionSaved *s) {
+    Flow end = flow_of_asked(f);
     if (tensor_is_none(dx) && !inputs_train(f, m)) {
-        linear_bwd(f, &m->out, tensor_none(), &dy, &s->out);
+        linear_bwd(&end, &m->out, tensor_none(), &dy, &s->out);
         return;
     }
     size_t mark = arena_mark(f->arena);
-    Tensor dheads = arena_like(f->arena, s->heads);
-    op_fill(f->dev, dheads, 0.0);
-    linear_bwd(f, &m->out, dheads, &dy, &s->out);
+    Tensor dheads = flow_cleared(f, s->heads), dpicked = dheads;
+    if (f->asked) dpicked = flow_cleared(f, s->out.x);
+    linear_bwd(&end, &m->out, dpicked, &dy, &s->out);
+    if (f->asked) op_scatter_add_rows(f->dev, dheads, dpicked, f->asked->index);
     Tensor d[3];
     for (int i = 0; i < 3; i++) d[i] = arena_like(f->arena, s->qkv[i]);
     op_attn_bwd(f->dev, d[0], d[1], d[2], dbias_of(f, m), dheads, s->heads, s->lse, s->qkv[0],

@@ -38,10 +38,10 @@ typedef struct AttentionSaved {
     Tensor lse;    /* [N,H] */
 } AttentionSaved;
 
-/* y[N,C] = ..., or += when `accumulate`. */
+/* y = ..., or += when `accumulate`: x[N,C] in, y[A,C] of the rows that are asked out. */
 void attention_fwd(const Flow *f, const Attention *m, Tensor y, Tensor x, bool accumulate,
                    AttentionSaved *s);
-/* dx[N,C] += (or none). */
+/* dx[N,C] += (or none) of dy[A,C]. */
 void attention_bwd(const Flow *f, const Attention *m, Tensor dx, Tensor dy,
                    const AttentionSaved *s);
 bool attention_trains(const Flow *f, const Attention *m);

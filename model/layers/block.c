@@ -24,11 +24,12 @@ static void sub_layer_fwd(const Flow *f, const Block *m, BlockBranch at, Tensor 
         mlp_fwd(f, &m->mlp, y, x, accumulate, &s->mlp);
 }
 
-/* y += branch(x). Dropout and norm need the sub-layer's output by itself; without, it is added in
- * place. */
+/* y += branch(x), y of the rows that are asked. Dropout and norm need the sub-layer's output by
+ * itself; without, it is added in place. */
 static void branch_fwd(const Flow *f, const Block *m, BlockBranch at, Tensor y, Tensor x,
                        BlockSaved *s) {
     DropoutKey key = dropout_key(f, m, at);
+    Flow end = flow_of_asked(f);
     if (key.p == 0.0 && !m->sandwich) {
         sub_layer_fwd(f, m, at, y, x, true, s);
         return;
@@ -37,10 +38,10 @@ static void branch_fwd(const Flow *f, const Block *m, BlockBranch at, Tensor y, 
     sub_layer_fwd(f, m, at, out, x, false, s);
     if (m->sandwich) {
         Tensor normed = arena_like(f->arena, y);
-        norm_fwd(f, &m->post[at], normed, out, &s->post[at]);
+        norm_fwd(&end, &m->post[at], normed, out, &s->post[at]);
         out = normed;
     }
-    if (key.p > 0.0) op_dropout(f->dev, out, out, f->rows.row_seq, f->rows.positions, key);
+    if (key.p > 0.0) op_dropout(f->dev, out, out, end.rows.row_seq, end.rows.positions, key);
     op_axpy(f->dev, y, out, 1.0);
 }
 
@@ -48,15 +49,15 @@ static void branch_fwd(const Flow *f, const Block *m, BlockBranch at, Tensor y, 
 static void branch_bwd(const Flow *f, const Block *m, BlockBranch at, Tensor dx, Tensor d,
                        const BlockSaved *s) {
     DropoutKey key = dropout_key(f, m, at);
+    Flow end = flow_of_asked(f);
     if (key.p > 0.0) {
         Tensor masked = arena_like(f->arena, d);
-        op_dropout(f->dev, masked, d, f->rows.row_seq, f->rows.positions, key);
+        op_dropout(f->dev, masked, d, end.rows.row_seq, end.rows.positions, key);
         d = masked;
     }
     if (m->sandwich) {
-        Tensor below = arena_like(f->arena, d);
-        op_fill(f->dev, below, 0.0);
-        norm_bwd(f, &m->post[at], below, d, &s->post[at]);
+        Tensor below = flow_cleared(f, d);
+        norm_bwd(&end, &m->post[at], below, d, &s->post[at]);
         d = below;
     }
     if (at == BRANCH_ATTENTION)
@@ -74,12 +75,6 @@ static bool branch_trains(const Flow *f, const Block *m, BlockBranch at) {
     return attention_trains(f, at == BRANCH_CROSS ? &m->cross : &m->attention);
 }
 
-static Tensor cleared(const Flow *f, Tensor like) {
-    Tensor t = arena_like(f->arena, like);
-    op_fill(f->dev, t, 0.0);
-    return t;
-}
-
 static Tensor normed(const Flow *f, const Block *m, BlockBranch at, Tensor x, BlockSaved *s) {
     Tensor y = arena_like(f->arena, x);
     norm_fwd(f, &m->norm[at], y, x, &s->norm[at]);
@@ -89,18 +84,25 @@ static Tensor normed(const Flow *f, const Block *m, BlockBranch at, Tensor x, Bl
 /* ---- forward
  * ------------------------------------------------------------------------------------- */
 
+/* The rows of x that are asked, to be added to. */
+static Tensor copied(const Flow *f, Tensor x) {
+    if (f->asked) return flow_pick(f, x);
+    Tensor y = arena_like(f->arena, x);
+    op_copy(f->dev, y, x);
+    return y;
+}
+
 static void sequential_fwd(const Flow *f, const Block *m, Tensor y, Tensor x, BlockSaved *s) {
-    Tensor mid = arena_like(f->arena, x);
-    op_copy(f->dev, mid, x);
+    Flow end = flow_of_asked(f);
+    Tensor mid = copied(f, x);
     branch_fwd(f, m, BRANCH_ATTENTION, mid, normed(f, m, BRANCH_ATTENTION, x, s), s);
     if (m->crosses) {
         Tensor own = mid;
-        mid = arena_like(f->arena, x);
-        op_copy(f->dev, mid, own);
+        mid = copied(f, own);
         branch_fwd(f, m, BRANCH_CROSS, mid, normed(f, m, BRANCH_CROSS, own, s), s);
     }
     op_copy(f->dev, y, mid);
-    branch_fwd(f, m, BRANCH_MLP, y, normed(f, m, BRANCH_MLP, mid, s), s);
+    branch_fwd(&end, m, BRANCH_MLP, y, normed(&end, m, BRANCH_MLP, mid, s), s);
 }
 
 static void parallel_fwd(const Flow *f, const Block *m, Tensor y, Tensor x, BlockSaved *s) {
@@ -114,8 +116,7 @@ static void parallel_fwd(const Flow *f, const Block *m, Tensor y, Tensor x, Bloc
 static void post_norm_fwd(const Flow *f, const Block *m, Tensor y, Tensor x, BlockSaved *s) {
     for (BlockBranch at = BRANCH_ATTENTION; at < BLOCK_BRANCHES; at++) {
         if (at == BRANCH_CROSS) continue;
-        Tensor sum = arena_like(f->arena, x);
-        op_copy(f->dev, sum, x);
+        Tensor sum = copied(f, x);
         branch_fwd(f, m, at, sum, x, s);
         if (at == BRANCH_ATTENTION)
             x = normed(f, m, at, sum, s);
@@ -141,14 +142,15 @@ void block_fwd(const Flow *f, const Block *m, Tensor y, Tensor x, BlockSaved *s)
 /* ---- backward
  * ------------------------------------------------------------------------------------ */
 
-/* d += norm'(branch'(d)). `below`: someone needs d after this. */
-static void sequential_bwd(const Flow *f, const Block *m, BlockBranch at, Tensor d,
+/* dx += norm'(branch'(d)); dx is d, or of all rows where d is of those that are asked. `below`:
+ * someone needs dx after this. */
+static void sequential_bwd(const Flow *f, const Block *m, BlockBranch at, Tensor dx, Tensor d,
                            const BlockSaved *s, bool below) {
     size_t mark = arena_mark(f->arena);
     bool to_norm = below || norm_trains(&m->norm[at]);
-    Tensor dnormed = to_norm ? cleared(f, d) : tensor_none();
+    Tensor dnormed = to_norm ? flow_cleared(f, dx) : tensor_none();
     branch_bwd(f, m, at, dnormed, d, s);
-    if (to_norm) norm_bwd(f, &m->norm[at], d, dnormed, &s->norm[at]);
+    if (to_norm) norm_bwd(f, &m->norm[at], dx, dnormed, &s->norm[at]);
     arena_release(f->arena, mark);
 }
 
@@ -157,8 +159,8 @@ static void parallel_bwd(const Flow *f, const Block *m, Tensor d, const BlockSav
     size_t mark = arena_mark(f->arena);
     bool to_first = below || norm_trains(&m->norm[BRANCH_ATTENTION]);
     bool to_second = !m->one_norm && (below || norm_trains(&m->norm[BRANCH_MLP]));
-    Tensor first = to_first ? cleared(f, d) : tensor_none();
-    Tensor second = to_second ? cleared(f, d) : tensor_none();
+    Tensor first = to_first ? flow_cleared(f, d) : tensor_none();
+    Tensor second = to_second ? flow_cleared(f, d) : tensor_none();
     branch_bwd(f, m, BRANCH_MLP, m->one_norm ? first : second, d, s);
     branch_bwd(f, m, BRANCH_ATTENTION, first, d, s);
     if (to_second) norm_bwd(f, &m->norm[BRANCH_MLP], d, second, &s->norm[BRANCH_MLP]);
@@ -170,14 +172,15 @@ static void parallel_bwd(const Flow *f, const Block *m, Tensor d, const BlockSav
 static void post_norm_bwd(const Flow *f, const Block *m, BlockBranch at, Tensor d,
                           const BlockSaved *s, bool below) {
     size_t mark = arena_mark(f->arena);
-    Tensor dsum = cleared(f, d);
+    Tensor dsum = flow_cleared(f, d);
     norm_bwd(f, &m->norm[at], dsum, d, &s->norm[at]);
     op_copy(f->dev, d, dsum);
     branch_bwd(f, m, at, below ? d : tensor_none(), dsum, s);
     arena_release(f->arena, mark);
 }
 
-void block_bwd(const Flow *f, const Block *m, Tensor d, const BlockSaved *s, bool need_dx) {
+void block_bwd(const Flow *f, const Block *m, Tensor dx, Tensor d, const BlockSaved *s,
+               bool need_dx) {
     if (m->wiring == BLOCK_PARALLEL) {
         parallel_bwd(f, m, d, s, need_dx);
         return;
@@ -189,9 +192,15 @@ void block_bwd(const Flow *f, const Block *m, Tensor d, const BlockSaved *s, boo
         return;
     }
     bool to_cross = m->crosses && (to_attention || branch_trains(f, m, BRANCH_CROSS));
-    sequential_bwd(f, m, BRANCH_MLP, d, s, to_attention || to_cross);
-    if (to_cross) sequential_bwd(f, m, BRANCH_CROSS, d, s, to_attention);
-    if (to_attention) sequential_bwd(f, m, BRANCH_ATTENTION, d, s, need_dx);
+    Flow end = flow_of_asked(f);
+    sequential_bwd(&end, m, BRANCH_MLP, d, d, s, to_attention || to_cross);
+    if (to_cross) sequential_bwd(f, m, BRANCH_CROSS, d, d, s, to_attention);
+    if (f->asked) op_scatter_add_rows(f->dev, dx, d, f->asked->index);
+    if (to_attention) sequential_bwd(f, m, BRANCH_ATTENTION, dx, d, s, need_dx);
+}
+
+bool block_narrows(const Block *m) {
+    return m->wiring == BLOCK_SEQUENTIAL && !m->crosses;
 }
 
 bool block_trains(const Flow *f, const Block *m) {

@@ -39,11 +39,16 @@ typedef struct BlockSaved {
     MlpSaved mlp;
 } BlockSaved;
 
-/* y[N,C] <- x[N,C]; both must live until backward. Everything it allocates stays in the arena. */
+/* y[N,C] <- x[N,C]; both must live until backward. Everything it allocates stays in the arena.
+ * Where the flow names rows that are asked, y is [A,C] and the block must be one that narrows:
+ * after the attention it computes nothing else. */
 void block_fwd(const Flow *f, const Block *m, Tensor y, Tensor x, BlockSaved *s);
-/* d[N,C] holds dy and becomes dx; with need_dx false its content is undefined after, and no
- * more is computed than the gradients in this block need. */
-void block_bwd(const Flow *f, const Block *m, Tensor d, const BlockSaved *s, bool need_dx);
+/* d holds dy and is used up. dx is d itself, or, where the block narrowed, zeros [N,C]. With
+ * need_dx false its content is undefined after, and no more is computed than the gradients in this
+ * block need. */
+void block_bwd(const Flow *f, const Block *m, Tensor dx, Tensor d, const BlockSaved *s,
+               bool need_dx);
+bool block_narrows(const Block *m);
 bool block_trains(const Flow *f, const Block *m);
 
 #endif

@@ -32,6 +32,12 @@ typedef struct FlowMemory {
     Tensor dh;     /* [M,C] += in backward, or none: nothing in the encoder trains */
 } FlowMemory;
 
+/* The rows of which the output is read, where that is not all. */
+typedef struct FlowAsked {
+    Tensor index;  /* [A] i32, ascending: which rows of the pass */
+    FlowRows rows; /* A of them; n, positions and row_seq alone */
+} FlowAsked;
+
 typedef struct Flow {
     Dev *dev;
     Arena *arena;
@@ -43,8 +49,9 @@ typedef struct Flow {
     const struct KvBatch *kv;        /* generation: caches to fill or to read; NULL in training */
     const FlowMemory *memory;        /* NULL: nothing attends to other rows */
     const struct KvBatch *memory_kv; /* kv of cross-attention */
-    Tensor bias, dbias;   /* [2M+1,H] by distance, of the stack at hand, or none (op_attn_fwd) */
-    const Tensor *packed; /* [linear slots * LINEAR_PARTS] LAYOUT_PANEL copies, or NULL */
+    Tensor bias, dbias;     /* [2M+1,H] by distance, of the stack at hand, or none (op_attn_fwd) */
+    const FlowAsked *asked; /* NULL: every row */
+    const Tensor *packed;   /* [linear slots * LINEAR_PARTS] LAYOUT_PANEL copies, or NULL */
 } Flow;
 
 /* The pass seen from the encoder's rows. */
@@ -54,9 +61,22 @@ static inline Flow flow_of_memory(const Flow *f) {
     return g;
 }
 
+/* The pass seen from the rows that are asked. */
+static inline Flow flow_of_asked(const Flow *f) {
+    Flow g = *f;
+    g.asked = NULL;
+    if (f->asked) g.rows = f->asked->rows;
+    return g;
+}
+
 static inline Tensor flow_rows_by(const Flow *f, int64_t cols) {
     return arena_2d(f->arena, dev_real(f->dev), f->rows.n, cols);
 }
+
+/* Zeros of the shape. */
+Tensor flow_cleared(const Flow *f, Tensor like);
+/* x [N,F] -> [A,F], the rows that are asked; x itself where that is all. */
+Tensor flow_pick(const Flow *f, Tensor x);
 
 /* Slots of a layer: its linears (and the dropout of their LoRA), then its other dropouts. A slot's
  * number is unique in the model; it names dropout streams, adapter pairs and packed weights. */

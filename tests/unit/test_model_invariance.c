@@ -1,7 +1,8 @@
 /* A row is computed alone, and how a pass is cut does not matter (laws L5 and L6), over whole
  * models on the fast device: log-probs, entropies and values bitwise equal over company, place,
- * threads and recomputation; gradients bitwise equal over threads and recomputation, and close over
- * other cuts. */
+ * threads and recomputation, and over which other rows are asked; gradients bitwise equal over
+ * threads and recomputation, and close over other cuts and where rows without gradient are not
+ * asked. */
 #include "model_fixture.h"
 
 #include <math.h>
@@ -23,7 +24,22 @@ typedef struct Model {
     ParamList params;
     Recompute recompute;
     bool dropout;
+    bool asks_some; /* one row in seven is asked, else all */
 } Model;
+
+static bool row_is_asked(int64_t row) {
+    return row % 7 == 3;
+}
+
+/* The same rows, of which one in seven is asked. valued: room for them. */
+static void ask_some(Rows *r, bool *valued) {
+    int32_t *targets = (int32_t *)(uintptr_t)r->targets; /* the fixture's own memory */
+    for (int64_t i = 0; i < r->n_rows; i++) {
+        valued[i] = row_is_asked(i);
+        if (!valued[i]) targets[i] = ROWS_NO_TARGET;
+    }
+    r->valued = valued;
+}
 
 static void model_open(Model *m, const char *config, bool full, int threads) {
     *m = (Model){0};
@@ -59,12 +75,14 @@ typedef struct Numbers {
 
 static void score_some(Model *m, const int *which, int64_t n, Numbers *out) {
     int64_t some_lengths[N_SEQS], some_ids[N_SEQS];
-    double logp[MAX_ROWS], entropy[MAX_ROWS], value[MAX_ROWS];
+    double logp[MAX_ROWS], entropy[MAX_ROWS], value[MAX_ROWS] = {0};
+    bool valued[MAX_ROWS];
     for (int64_t i = 0; i < n; i++) {
         some_lengths[i] = lengths[which[i]];
         some_ids[i] = seq_ids[which[i]];
     }
     FixtureRows rows = fixture_rows(some_lengths, some_ids, n, 0, VOCAB);
+    if (m->asks_some) ask_some(&rows.rows, valued);
     Pass *p = NULL;
     PassLimits limits = {.max_rows = rows.rows.n_rows, .max_seqs = n};
     assert_int_equal(pass_open(&p, m->dev, pass_measure(&m->role, &limits)), OK);
@@ -120,9 +138,38 @@ static void test_model_pass_score__row_is_computed_alone(void **state) {
     }
 }
 
+static void test_model_pass_score__rows_that_no_one_asks_change_nothing(void **state) {
+    (void)state;
+    static const int together[N_SEQS] = {0, 1, 2, 3, 4, 5};
+    for (size_t c = 0; c < sizeof configs / sizeof *configs; c++) {
+        for (int dropout = 0; dropout < 2; dropout++) {
+            Model m;
+            Numbers *all = mem_zalloc(1, sizeof *all), *some = mem_zalloc(1, sizeof *some);
+            model_open(&m, configs[c], true, 2);
+            m.dropout = dropout;
+            score_some(&m, together, N_SEQS, all);
+            m.asks_some = true;
+            score_some(&m, together, N_SEQS, some);
+            int64_t row = 0;
+            for (int s = 0; s < N_SEQS; s++) {
+                for (int64_t i = 0; i < lengths[s]; i++, row++) {
+                    if (row_is_asked(row)) continue;
+                    assert_true(some->value[s][i] == 0 && some->logp[s][i] == 0);
+                    all->logp[s][i] = all->entropy[s][i] = all->value[s][i] = 0;
+                }
+            }
+            same_numbers(all, some, configs[c]);
+            model_close(&m);
+            mem_free(all);
+            mem_free(some);
+        }
+    }
+}
+
 /* A token loss that keeps what it saw. */
 typedef struct Seen {
     double logp[MAX_ROWS], value[MAX_ROWS];
+    bool some;                /* gradients where row_is_asked alone */
     const int32_t *first_row; /* of the part, in the whole */
 } Seen;
 
@@ -130,6 +177,7 @@ static void seen_loss(void *ctx, const TokenChunk *c) {
     Seen *s = ctx;
     for (int64_t i = 0; i < c->n; i++) {
         int32_t row = c->row[i] + *s->first_row;
+        if (s->some && !row_is_asked(row)) continue;
         s->value[row] = c->value[i];
         if (c->has_target) s->logp[row] = c->logp[i];
         if (c->has_target) c->dlogp[i] = -0.01 * (1 + row % 3);
@@ -146,6 +194,8 @@ static float *train(Model *m, int cut, Seen *seen) {
     for (int from = 0; from < N_SEQS;) {
         int to = from < cut ? cut : N_SEQS;
         FixtureRows rows = fixture_rows(lengths + from, seq_ids + from, to - from, 2, VOCAB);
+        bool valued[MAX_ROWS];
+        if (m->asks_some) ask_some(&rows.rows, valued);
         Pass *p = NULL;
         assert_int_equal(fixture_pass(&p, m->dev, &m->role, &rows.rows, m->recompute), OK);
         PassOptions opt = {.dropout = m->dropout, .seed = 3, .step = 8, .recompute = m->recompute};
@@ -192,6 +242,17 @@ static void test_model_pass_train__recompute_and_threads_change_no_bit(void **st
     }
 }
 
+/* |a - b| / |a| over all gradients. */
+static double distance(const Model *m, const float *a, const float *b) {
+    double wrong = 0.0, size = 0.0;
+    for (int64_t i = 0; i < params_count(&m->params); i++) {
+        double d = (double)a[i] - (double)b[i];
+        wrong += d * d;
+        size += (double)a[i] * (double)a[i];
+    }
+    return sqrt(wrong / size);
+}
+
 static void test_model_pass_train__another_cut_gives_the_same_gradient(void **state) {
     (void)state;
     Model m;
@@ -201,18 +262,34 @@ static void test_model_pass_train__another_cut_gives_the_same_gradient(void **st
     float *a = train(&m, 0, &whole);
     for (int cut = 1; cut < N_SEQS; cut++) {
         float *b = train(&m, cut, &parts);
-        double wrong = 0.0, size = 0.0;
-        for (int64_t i = 0; i < params_count(&m.params); i++) {
-            double d = (double)a[i] - (double)b[i];
-            wrong += d * d;
-            size += (double)a[i] * (double)a[i];
-        }
         assert_memory_equal(whole.logp, parts.logp, sizeof whole.logp);
-        if (sqrt(wrong / size) > 1e-6) fail_msg("cut at %d: off by %g", cut, sqrt(wrong / size));
+        if (distance(&m, a, b) > 1e-6) fail_msg("cut at %d: off by %g", cut, distance(&m, a, b));
         mem_free(b);
     }
     mem_free(a);
     model_close(&m);
+}
+
+static void test_model_pass_train__rows_that_no_one_asks_have_no_gradient(void **state) {
+    (void)state;
+    for (size_t c = 0; c < sizeof configs / sizeof *configs; c++) {
+        for (int recompute = 0; recompute < 2; recompute++) {
+            Model m;
+            model_open(&m, configs[c], true, 2);
+            m.dropout = true;
+            m.recompute = (Recompute)recompute;
+            Seen all = {.some = true}, some = {.some = true};
+            float *a = train(&m, 0, &all);
+            m.asks_some = true;
+            float *b = train(&m, 0, &some);
+            assert_memory_equal(all.logp, some.logp, sizeof all.logp);
+            assert_memory_equal(all.value, some.value, sizeof all.value);
+            if (distance(&m, a, b) > 1e-6) fail_msg("config %zu: off by %g", c, distance(&m, a, b));
+            mem_free(a);
+            mem_free(b);
+            model_close(&m);
+        }
+    }
 }
 
 /* The training pass and the scoring pass give the same bits. */
@@ -259,6 +336,12 @@ static void test_model_pass_measure__fits_every_shape(void **state) {
             pass_train(p, &m.role, &rows.rows, &opt, &loss);
             rows.rows.targets = NULL;
             pass_train(p, &m.role, &rows.rows, &opt, &loss);
+            for (int64_t unasked = 1; unasked < 16; unasked += 7) {
+                bool valued[16];
+                for (int64_t i = 0; i < 16; i++) valued[i] = i >= unasked;
+                rows.rows.valued = valued;
+                pass_train(p, &m.role, &rows.rows, &opt, &loss);
+            }
             fixture_rows_free(&rows);
         }
         pass_close(p);
@@ -269,8 +352,10 @@ static void test_model_pass_measure__fits_every_shape(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_model_pass_score__row_is_computed_alone),
+        cmocka_unit_test(test_model_pass_score__rows_that_no_one_asks_change_nothing),
         cmocka_unit_test(test_model_pass_train__recompute_and_threads_change_no_bit),
         cmocka_unit_test(test_model_pass_train__another_cut_gives_the_same_gradient),
+        cmocka_unit_test(test_model_pass_train__rows_that_no_one_asks_have_no_gradient),
         cmocka_unit_test(test_model_pass_train__forward_is_that_of_scoring),
         cmocka_unit_test(test_model_pass_measure__fits_every_shape),
     };
