@@ -20,8 +20,8 @@ class Hone:
         self.tokenizer = self.place / "tokenizer"
         shapes.write_tokenizer(self.tokenizer)
 
-    def call(self, program, *words):
-        done = subprocess.run([self.programs / program, *map(str, words)], cwd=self.place, env=self.env,
+    def call(self, program, *words, **env):
+        done = subprocess.run([self.programs / program, *map(str, words)], cwd=self.place, env={**self.env, **env},
                               capture_output=True, text=True)
         if done.returncode != 0:
             raise RuntimeError(f"{program} left with {done.returncode}: {done.stderr[-1000:]}")
@@ -117,6 +117,9 @@ class Hone:
         tokens, seconds = re.search(r"(\d+) tokens in ([\d.]+) s", said).groups()
         assert int(tokens) == batch * new * copies, said
         return {"times": [float(seconds) / copies], "peak_bytes": None}
+
+    def tokenize(self, path, texts, threads, times):
+        return json.loads(self.call("bench_tokenize", path, texts, times, OMP_NUM_THREADS=threads))
 
     def first_step(self, stage):
         """From the start of the process to the first row of its metrics."""

@@ -24,14 +24,14 @@ done
 install_packages libdnnl-dev python3-venv python3-pip g++
 echo "== build"
 cmake --preset cpu >/dev/null
-cmake --build --preset cpu --target sft reward ppo hone bench_gemm bench_ops | tail -n 1
+cmake --build --preset cpu --target sft reward ppo hone bench_gemm bench_ops bench_tokenize | tail -n 1
 
 if [ ! -x "$venv/bin/python" ]; then
     echo "== peers into $venv"
     python3 -m venv "$venv"
     "$venv/bin/pip" install -q "torch==$TORCH" "transformers==$TRANSFORMERS" "trl==$TRL" "peft==$PEFT" numpy
 fi
-"$venv/bin/python" -c 'import gguf' 2>/dev/null || "$venv/bin/pip" install -q gguf
+"$venv/bin/python" -c 'import gguf, sentencepiece' 2>/dev/null || "$venv/bin/pip" install -q gguf sentencepiece
 
 # Only libllama of the source package is built; shape by shape a GGUF of random weights.
 if [ -n "$llama" ] && [ ! -x "$llama/llama_decode" ]; then
