@@ -9,9 +9,11 @@ the text that the library's ids give. A tokenizer.json is read by tokenizers its
 GGUF files are put into a Tokenizer as the makers of their models do; a SentencePiece file is read by sentencepiece, which
 finds no special tokens in text: the strings with one are left out. Needs tokenizers, sentencepiece and gguf.
 
-One line for each: name, strings, those whose ids differ, those whose ids decode to different texts.
+The table has a line for each: name, by which library, strings, those whose ids differ, those whose ids decode to different
+texts.
 """
 import base64
+import itertools
 import json
 import os
 import subprocess
@@ -20,10 +22,11 @@ import tempfile
 
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 import sentencepiece
+import tokenizers
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers
 
 from tokenizers_golden import CL100K, QWEN, HuggingFace
-from tokenizers_strings import strings
+from tokenizers_strings import wild_strings
 
 BATCH = 5000
 LLAMA3 = (["<|begin_of_text|>", "<|end_of_text|>"] + ["<|reserved_special_token_%d|>" % i for i in range(4)]
@@ -33,6 +36,7 @@ LLAMA3 = (["<|begin_of_text|>", "<|end_of_text|>"] + ["<|reserved_special_token_
 
 class Library:
     """A Tokenizer. `adds`: it says itself what goes around a text."""
+    name = "tokenizers " + tokenizers.__version__
 
     def __init__(self, tok, adds):
         self.tok, self.adds = tok, adds
@@ -54,11 +58,12 @@ class Library:
                 texts[k] = self.tok.decoder.decode([self.respelled.get(i) or self.tok.id_to_token(i) for i in row])
         return texts
 
-    texts = staticmethod(lambda texts: texts)
+    takes = staticmethod(lambda text: True)
     known = staticmethod(lambda ids: ids)
 
 
 class SentencePiece:
+    name = "sentencepiece " + sentencepiece.__version__
     adds = False
 
     def __init__(self, path):
@@ -67,8 +72,8 @@ class SentencePiece:
         self.special = [self.sp.id_to_piece(i) for i in ids if self.sp.is_control(i) or self.sp.is_unknown(i)]
         self.words = [self.sp.id_to_piece(i) for i in ids if self.sp.is_unused(i) or self.sp.is_byte(i)][:20]
 
-    def texts(self, texts):
-        return [t for t in texts if not any(s in t for s in self.special)]
+    def takes(self, text):
+        return not any(s in text for s in self.special)
 
     def encode(self, texts):
         return self.sp.encode(texts)
@@ -164,15 +169,19 @@ def peers(shared):
     }
 
 
-def ask(hone, path, rows, *flags):
-    """`hone tokenize` over rows of JSON."""
+def ask(hone, path, lines, key, *flags):
+    """What `hone tokenize` answers under `key`, row by row. All answers are parsed at once: one by one takes longer than
+    tokenizing does."""
     with tempfile.NamedTemporaryFile("w", suffix=".jsonl") as f:
-        f.writelines(json.dumps(row) + "\n" for row in rows)
+        f.write("\n".join(lines) + "\n")
         f.flush()
         run = subprocess.run([hone, "tokenize", "--model", path, "--data", f.name, *flags], capture_output=True, text=True)
     if run.returncode != 0:
         sys.exit(run.stderr)
-    return [json.loads(line) for line in run.stdout.split("\n") if line]
+    answers = [row[key] for row in json.loads("[%s]" % ",".join(run.stdout.rstrip("\n").split("\n")))]
+    if len(answers) != len(lines):
+        sys.exit("%s: %d answers to %d rows" % (path, len(answers), len(lines)))
+    return answers
 
 
 def in_batches(call, rows):
@@ -181,13 +190,12 @@ def in_batches(call, rows):
 
 def compare(hone, path, peer, texts):
     """(strings whose ids differ, lists of ids whose texts differ)."""
+    spell = json.JSONEncoder().encode
     want = in_batches(peer.encode, texts)
-    ours = [row["ids"] for row in ask(hone, path, [{"text": t} for t in texts], *["--add-special-tokens"] * peer.adds)]
+    ours = ask(hone, path, ['{"text":%s}' % spell(t) for t in texts], "ids", *["--add-special-tokens"] * peer.adds)
     lists = [peer.known(ids) for ids in want]
     want_back = in_batches(peer.decode, lists)
-    texts_back = [row["text"] for row in ask(hone, path, [{"ids": ids} for ids in lists], "--decode")]
-    if len(ours) != len(texts) or len(texts_back) != len(lists):
-        sys.exit("%s: rows are missing" % path)
+    texts_back = ask(hone, path, ['{"ids":%s}' % ids for ids in lists], "text", "--decode")
     bad = [(t, "ours", a, "theirs", b) for t, a, b in zip(texts, ours, want) if a != b]
     bad_back = [(ids, "ours", a, "theirs", b) for ids, a, b in zip(lists, texts_back, want_back) if a != b]
     return bad, bad_back
@@ -195,14 +203,15 @@ def compare(hone, path, peer, texts):
 
 def main(shared, hone, count=100000, seed=11, *names):
     wrong = 0
+    print("| vocabulary | library | strings | other ids | other texts |\n|---|---|---|---|---|", flush=True)
     for name, (path, peer) in peers(shared).items():
         if names and name not in names:
             continue
         peer = peer()
-        texts = peer.texts(strings(count * 3 // 2, seed, wild=True, words=peer.words))[:count]
+        texts = list(itertools.islice(filter(peer.takes, wild_strings(seed, peer.words)), count))
         bad, bad_back = compare(hone, shared + "/" + path, peer, texts)
         wrong += len(bad) + len(bad_back)
-        print("| %s | %d | %d | %d |" % (name, len(texts), len(bad), len(bad_back)), flush=True)
+        print("| %s | %s | %d | %d | %d |" % (name, peer.name, len(texts), len(bad), len(bad_back)), flush=True)
         for b in bad[:4] + bad_back[:4]:
             print("  differ " + ascii(b)[:700])
     return 1 if wrong else 0
