@@ -60,7 +60,10 @@ static void seed_file(const char *name) {
 #define TEXT(n, text) "X" n "\0\0\0" text
 #define NUMBERS TEXT("\7", "storage") "ctorch\nFloatStorage\n" TEXT("\1", "0") TEXT("\3", "cpu")
 #define STORAGE "(" NUMBERS "K\6tQ"
-#define HEAD TEXT("\1", "a") "ctorch._utils\n_rebuild_tensor_v2\n("
+#define KEY TEXT("\1", "a")
+#define REBUILD "ctorch._utils\n_rebuild_tensor_v2\n"
+#define PARAMETER "ctorch._utils\n_rebuild_parameter\n"
+#define HEAD KEY REBUILD "("
 #define SHAPE "K\2K\3\x86K\3K\1\x86"
 #define DICT "ccollections\nOrderedDict\n)R"
 #define PROGRAM(text) fuzz_seed_bad("\x80\2" text ".", sizeof("\x80\2" text ".") - 1)
@@ -69,8 +72,7 @@ static void seed_file(const char *name) {
 
 static void seed_tensors(void) {
     GOOD(HEAD STORAGE "K\0" SHAPE "\x89" DICT "tRs");
-    GOOD(TEXT("\1", "a") "ctorch._utils\n_rebuild_parameter\n(" HEAD STORAGE "K\0" SHAPE "\x89" DICT
-                         "tR\x89" DICT "tRs");
+    GOOD(KEY PARAMETER "(" REBUILD "(" STORAGE "K\0" SHAPE "\x89" DICT "tR\x89" DICT "tRs");
     /* a storage that is not ("storage", a type, a name, where, a number) */
     BAD(HEAD "(K\1ctorch\nFloatStorage\n" TEXT("\1", "0") "K\1K\6tQK\0" SHAPE "\x89}tRs");
     BAD(HEAD "(" TEXT("\7", "storage") "K\1" TEXT("\1", "0") "K\1K\6tQK\0" SHAPE "\x89}tRs");
@@ -101,11 +103,11 @@ static void seed_tensors(void) {
     BAD(HEAD STORAGE "K\0K\6\x85J\377\377\377\377\x85\x89}tRs");
     BAD(HEAD STORAGE "K\0(K\1K\1K\1K\1K\1K\1K\1K\1K\6t(K\1K\1K\1K\1K\1K\1K\1K\1K\1t\x89}tRs");
     BAD(HEAD STORAGE "K\0(K\1K\1K\1K\1K\1K\1K\1K\1tK\1\x85\x89}tRs");
-    BAD(TEXT("\1", "a") "ctorch._utils\n_rebuild_tensor_v2\n\x8a\5\377\377\377\177\6Rs");
+    BAD(KEY REBUILD "\x8a\5\377\377\377\177\6Rs");
     BAD(HEAD STORAGE "K\0"
                      "tRs");
-    BAD(TEXT("\1", "a") "ctorch._utils\n_rebuild_parameter\n(K\1\x89}tRs");
-    BAD(TEXT("\1", "a") "ctorch._utils\n_rebuild_parameter\n)Rs");
+    BAD(KEY PARAMETER "(K\1\x89}tRs");
+    BAD(KEY PARAMETER ")Rs");
 }
 
 static void seed_machine(void) {
