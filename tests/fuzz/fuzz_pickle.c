@@ -126,14 +126,14 @@ static void seed_machine(void) {
     BAD("ccollections\nOrderedDict\nK\1R");
     BAD("ccollections\nOrderedDict\nK\1\x85R");
     BAD("K\1K\1\x93"); /* a name that is a number */
-    BAD("h\1");
-    BAD("q\7h\6");
+    BAD("h\0010");
+    BAD("q\7h\0060");
     BAD("0\x87");
     BAD("0s");
     BAD("(\x85");
     BAD("000");
     BAD("\x8a\x09"
-        "123456789");
+        "1234567890");
     BAD(TEXT("\377", "a"));
 }
 
