@@ -104,6 +104,11 @@ static void seed_tensor_rules(void) {
     seed_infos((Info[]){{"t", 2, 0, 0, {UINT64_MAX, UINT64_MAX}}}, 1, 32, true);
     seed_infos((Info[]){{"t", 2, 0, 0, {4, 0}}}, 1, 32, true);
     seed_infos((Info[]){{"t", 1, 8, 0, {48}}}, 1, 68, true);
+    seed_infos(
+        (Info[]){
+            {"sixty-four bytes are one more than a name of a tensor may have in it", 1, 0, 0, {4}}},
+        1, 32, true);
+    seed_infos((Info[]){{"\xff", 1, 0, 0, {4}}}, 1, 32, true);
     seed_infos((Info[]){{"t", 1, 4, 0, {4}}}, 1, 32, true);
     seed_infos((Info[]){{"a", 1, 0, 0, {4}}, {"a", 1, 0, 32, {4}}}, 2, 48, true);
     seed_infos((Info[]){{"a", 1, 0, 0, {9}}, {"b", 1, 0, 32, {4}}}, 2, 80, true);
@@ -133,7 +138,10 @@ static void seed_key_rules(void) {
     seed_pair("general.alignment", 4, "\0\0\0\0", 4, true);
     seed_pair("general.alignment", 4, "\3\0\0\0", 4, true);
     seed_pair("a", 9, "\x8\0\0\0\377\377\377\377\377\377\377\x1f", 12, true);
-    seed_pair("a", 9, "\xa\0\0\0\1\0\0\0\0\0\0\x20", 12, true);
+    seed_pair("a", 9,
+              "\xa\0\0\0\1\0\0\0\0\0\0\x20"
+              "one, not",
+              20, true);
     seed_pair("a", 9, "\x9\0\0\0\1\0\0\0\0\0\0\0", 12, true);
     seed_pair("a", 13, "", 0, true);
     Str twice = head(0, 2);
