@@ -104,10 +104,12 @@ static void seed_tensor_rules(void) {
     seed_infos((Info[]){{"t", 2, 0, 0, {UINT64_MAX, UINT64_MAX}}}, 1, 32, true);
     seed_infos((Info[]){{"t", 2, 0, 0, {4, 0}}}, 1, 32, true);
     seed_infos((Info[]){{"t", 1, 8, 0, {48}}}, 1, 68, true);
-    seed_infos(
-        (Info[]){
-            {"sixty-four bytes are one more than a name of a tensor may have in it", 1, 0, 0, {4}}},
-        1, 32, true);
+    seed_infos((Info[]){{"a name of a tensor has at most sixty-three bytes, which this one exceeds",
+                         1,
+                         0,
+                         0,
+                         {4}}},
+               1, 32, true);
     seed_infos((Info[]){{"\xff", 1, 0, 0, {4}}}, 1, 32, true);
     seed_infos((Info[]){{"t", 1, 4, 0, {4}}}, 1, 32, true);
     seed_infos((Info[]){{"a", 1, 0, 0, {4}}, {"a", 1, 0, 32, {4}}}, 2, 48, true);
@@ -124,16 +126,18 @@ static void seed_pair(const char *key, unsigned type, const char *value, size_t 
 }
 
 static void seed_key_rules(void) {
+    /* The first two are asked for as a file is opened. */
     static const char *const keys[] = {
-        "general.alignment",       "general.architecture",  "split.count",
-        "tokenizer.ggml.tokens",   "tokenizer.ggml.scores", "tokenizer.ggml.token_type",
-        "tokenizer.chat_template", "tokenizer.ggml.model",
+        "general.alignment",     "split.count",
+        "general.architecture",  "tokenizer.ggml.tokens",
+        "tokenizer.ggml.scores", "tokenizer.ggml.token_type",
+        "tokenizer.ggml.model",  "tokenizer.chat_template",
     };
     for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
-        seed_pair(keys[i], 7, "\1", 1, false);                         /* a bool */
-        seed_pair(keys[i], 9, "\4\0\0\0\0\0\0\0\0\0\0\0", 12, false);  /* no u32 */
-        seed_pair(keys[i], 9, "\x8\0\0\0\0\0\0\0\0\0\0\0", 12, false); /* no string */
-        seed_pair(keys[i], 8, "\0\0\0\0\0\0\0\0", 8, false);           /* "" */
+        seed_pair(keys[i], 7, "\1", 1, i < 2);                         /* a bool */
+        seed_pair(keys[i], 9, "\4\0\0\0\0\0\0\0\0\0\0\0", 12, i < 2);  /* no u32 */
+        seed_pair(keys[i], 9, "\x8\0\0\0\0\0\0\0\0\0\0\0", 12, i < 2); /* no string */
+        seed_pair(keys[i], 8, "\0\0\0\0\0\0\0\0", 8, i < 2);           /* "" */
     }
     seed_pair("general.alignment", 4, "\0\0\0\0", 4, true);
     seed_pair("general.alignment", 4, "\3\0\0\0", 4, true);
