@@ -157,18 +157,49 @@ static void seed_key_rules(void) {
     seed_bytes(&twice, true);
 }
 
-/* Six tokens of either kind, without tensors. */
-static void seed_tokenizer(const char *model) {
-    const char *const tokens[] = {"<s>", "a", "b", "ab", "\xE2\x96\x81", "<0x41>"};
+static const char *const six_tokens[] = {"<s>", "a", "b", "ab", "\xE2\x96\x81", "<0x41>"};
+
+static void put_wrong(GgufMeta *m, const char *key, int how) {
+    switch (how) {
+    case 0:
+        gguf_meta_i32s(m, key, (int32_t[]){1, 1, 1, 1, 1, 1}, 6);
+        return;
+    case 1:
+        gguf_meta_strings(m, key, six_tokens, 6);
+        return;
+    case 2:
+        gguf_meta_str(m, key, "a b");
+        return;
+    default:
+        gguf_meta_u32(m, key, 1);
+    }
+}
+
+static void put_key(GgufMeta *m, int key, int wrong, int how) {
+    static const char *const names[] = {"tokens", "scores", "token_type", "merges", "bos_token_id"};
+    char name[64];
+    snprintf(name, sizeof name, "tokenizer.ggml.%s", names[key]);
+    if (key == wrong)
+        put_wrong(m, name, how);
+    else if (key == 0)
+        gguf_meta_strings(m, name, six_tokens, 6);
+    else if (key == 1)
+        gguf_meta_f32s(m, name, (float[]){0, -1, -2, -3, -4, -5}, 6);
+    else if (key == 2)
+        gguf_meta_i32s(m, name, (int32_t[]){3, 1, 1, 1, 1, 6}, 6);
+    else if (key == 3)
+        gguf_meta_strings(m, name, (const char *[]){"a b"}, 1);
+    else
+        gguf_meta_u32(m, name, 0);
+}
+
+/* Six tokens of either kind, without tensors; key number `wrong` has another type. */
+static void seed_tokenizer(const char *model, int wrong, int how) {
     char *path = file_join(fuzz_folder(), "seed.gguf");
     GgufMeta meta = {0};
     gguf_meta_str(&meta, "tokenizer.ggml.model", model);
     gguf_meta_str(&meta, "tokenizer.ggml.pre", "qwen2");
-    gguf_meta_strings(&meta, "tokenizer.ggml.tokens", tokens, 6);
-    gguf_meta_f32s(&meta, "tokenizer.ggml.scores", (float[]){0, -1, -2, -3, -4, -5}, 6);
-    gguf_meta_i32s(&meta, "tokenizer.ggml.token_type", (int32_t[]){3, 1, 1, 1, 1, 6}, 6);
-    gguf_meta_strings(&meta, "tokenizer.ggml.merges", (const char *[]){"a b"}, 1);
-    gguf_meta_u32(&meta, "tokenizer.ggml.bos_token_id", 0);
+    for (int key = 0; key < 5; key++) put_key(&meta, key, wrong, how);
     gguf_meta_str(&meta, "tokenizer.chat_template", "{{ bos_token }}");
     CHECK(gguf_save(path, &(GgufSpec){.meta = &meta}) == OK, "%s", status_message());
     Str bytes = {0};
@@ -187,8 +218,11 @@ void fuzz_seeds(void) {
         fuzz_seed_file(path, (size_t)1 << 16);
         mem_free(path);
     }
-    seed_tokenizer("llama");
-    seed_tokenizer("gpt2");
+    for (int wrong = -1; wrong < 5; wrong++)
+        for (int how = 0; how < 4; how++) {
+            seed_tokenizer("llama", wrong, how);
+            seed_tokenizer("gpt2", wrong, how);
+        }
     seed_tensor_rules();
     seed_key_rules();
 }
