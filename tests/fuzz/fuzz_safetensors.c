@@ -59,6 +59,8 @@ void fuzz_seeds(void) {
              0);
     seed_bad("{\"a\":{\"dtype\":\"F64\",\"shape\":[2305843009213693952],\"data_offsets\":[0,0]}}",
              0);
+    seed_bad("{\"a\":{\"dtype\":\"U8\",\"shape\":{},\"data_offsets\":[0,1]}}", 1);
+    seed_bad("{\"a\":{\"dtype\":\"U8\",\"shape\":[],\"data_offsets\":[0,1,1]}}", 1);
     seed_bad("{\"a\":{\"dtype\":\"U8\",\"shape\":[-1,0],\"data_offsets\":[0,0]}}", 0);
     seed_bad("{\"a\":{\"dtype\":\"U8\",\"shape\":[-1,-1],\"data_offsets\":[0,1]}}", 1);
     seed_bad("{\"a\":{\"dtype\":\"U8\",\"shape\":[1,1,1,1,1,1,1,1,1],\"data_offsets\":[0,1]}}", 1);
