@@ -134,6 +134,8 @@ for odd in "$seed" $((seed + 1)); do
     step "models, sizes of seed $odd" live "$work/odd-$odd" test_model_golden
 done
 step "folders and adapters in both directions" "$python" "$oracle/model_live.py" "$build/bin"
+has "what comes out, in Transformers, PEFT, TRL and gguf" gguf &&
+    step "what comes out, in Transformers, PEFT, TRL and gguf" "$python" "$oracle/exports_live.py" "$build/bin"
 peer=()
 if [ -e "$llama_cpp/build/bin/libllama.so" ]; then peer=("$llama_cpp" "$llama_cpp/build"); fi
 has "GGUF files" gguf && step "GGUF files" "$python" "$oracle/gguf_live.py" "$build/bin" "${peer[@]}"
