@@ -94,15 +94,28 @@ void base_digest(const Base *b, char hex[65]);
 
 typedef struct Adapter Adapter;
 
+/* A number for the modules that a name means (model/peft/target.h). */
+typedef struct ModuleNumber {
+    const char *module;
+    double number;
+} ModuleNumber;
+
 typedef struct LoraOptions {
     int64_t r;
     double alpha, dropout;
-    bool use_rslora; /* scale alpha/sqrt(r) instead of alpha/r */
-    const char *const
-        *targets; /* module suffixes, or one "all-linear", or NULL: the architecture's default */
+    bool use_rslora;            /* scale alpha/sqrt(r) instead of alpha/r */
+    const char *const *targets; /* names of modules or patterns (model/peft/target.h), or one
+                                   "all-linear", or NULL: the architecture's default */
     int n_targets;
-    const char *const *excludes; /* module suffixes that get none of it, though a target */
+    const char *const *excludes; /* the same: modules that get none of it, though a target */
     int n_excludes;
+    const int64_t *layers; /* only modules in these layers; NULL: in any */
+    int n_layers;
+    const char *const *layers_pattern; /* what stands before a layer's number ("layers"); NULL: any
+                                          word */
+    int n_layers_pattern;
+    const ModuleNumber *ranks, *alphas; /* of some modules, instead of r and alpha */
+    int n_ranks, n_alphas;
     const char *task_type; /* "CAUSAL_LM" or "SEQ_CLS", for adapter_config.json */
     bool gaussian; /* A ~ N(0, 1/r^2), as PEFT's "gaussian"; else Kaiming uniform(a = sqrt 5) */
     uint64_t seed; /* of A; B = 0 */

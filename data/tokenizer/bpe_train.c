@@ -12,7 +12,7 @@
 #include "core/publish.h"
 #include "data/tokenizer/bpe_write.h"
 #include "data/tokenizer/pretokenize.h"
-#include "data/tokenizer/regex.h"
+#include "core/regex.h"
 #include "data/tokenizer/vocab.h"
 
 #include <string.h>

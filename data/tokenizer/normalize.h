@@ -4,7 +4,7 @@
 
 #include "core/io/json.h"
 #include "data/tokenizer/charsmap.h"
-#include "data/tokenizer/regex.h"
+#include "core/regex.h"
 #include "data/tokenizer/tagged.h"
 #include "data/tokenizer/unicode.h"
 

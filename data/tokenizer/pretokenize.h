@@ -4,7 +4,7 @@
 #define HONE_DATA_TOKENIZER_PRETOKENIZE_H
 
 #include "core/io/json.h"
-#include "data/tokenizer/regex.h"
+#include "core/regex.h"
 #include "data/tokenizer/tagged.h"
 
 /* GPT-2's way to cut text, which ByteLevel has built in. */

@@ -4,11 +4,9 @@
 #include "core/rng.h"
 #include "core/str.h"
 #include "kernels/ops.h"
+#include "model/peft/target.h"
 
 #include <math.h>
-#include <string.h>
-
-#define MAX_DEFAULT_TARGETS 4
 
 const LoraPair *adapter_pair(const Adapter *a, int slot) {
     const LoraPair *p = &a->pairs[slot];
@@ -43,13 +41,14 @@ void adapter_close(Adapter *a) {
     mem_free(a);
 }
 
-Status adapter_add_pair(Adapter *a, const ModuleRef *module, int64_t r) {
+Status adapter_add_pair(Adapter *a, const ModuleRef *module, int64_t r, double alpha) {
     const Linear *m = module->linear;
     LoraPair *p = &a->pairs[m->slot];
     Dev *dev = a->base->dev;
     p->module = module;
     p->dropout = a->dropout;
-    p->scale = a->alpha / (a->use_rslora ? sqrt((double)r) : (double)r);
+    p->alpha = alpha;
+    p->scale = alpha / (a->use_rslora ? sqrt((double)r) : (double)r);
     p->name_a = str_format("base_model.model.%s.lora_A.weight", module->name);
     p->name_b = str_format("base_model.model.%s.lora_B.weight", module->name);
     TRY(weight_alloc(&p->b, dev, dev_real(dev), 2, m->outputs, r, a->trainable));
@@ -63,64 +62,6 @@ void adapter_params(ParamList *list, Adapter *a) {
         params_add(list, param_of(p->name_a, &p->a, true));
         params_add(list, param_of(p->name_b, &p->b, true));
     }
-}
-
-/* ---- which modules
- * ------------------------------------------------------------------------------- */
-
-bool lora_target_matches(const char *path, const char *entry) {
-    size_t n = strlen(path), k = strlen(entry);
-    if (k > n || strcmp(path + n - k, entry) != 0) return false;
-    return k == n || path[n - k - 1] == '.';
-}
-
-static Status no_such_module(const Base *b, const char *entry, const char *what,
-                             const char *besides) {
-    Str known = {0};
-    for (int i = 0; i < b->n_modules && b->modules[i].linear->slot < SLOTS_PER_LAYER; i++) {
-        const char *path = strrchr(b->modules[i].name, '.') + 1;
-        if (!str_equal(path, "c_proj") || !strstr(str_text(&known), path))
-            str_printf(&known, "%s%s", known.len ? ", " : "", path);
-    }
-    Status st = status_fail(ERR_CONFIG, "LoRA %s module `%s` is not in a %s; it has %s%s", what,
-                            entry, b->info.architecture, str_text(&known), besides);
-    str_free(&known);
-    return st;
-}
-
-/* Marks the modules that the options name. */
-static Status select_modules(bool *chosen, const Base *b, const LoraOptions *opt) {
-    const char *const *targets = opt->targets;
-    int n = opt->n_targets;
-    if (!targets || n == 0) {
-        targets = b->arch.spec->lora_targets;
-        for (n = 0; n < MAX_DEFAULT_TARGETS && targets[n];) n++;
-    }
-    for (int t = 0; t < n; t++) {
-        bool all = str_equal(targets[t], "all-linear"), found = false;
-        for (int i = 0; i < b->n_modules; i++) {
-            if (!all && !lora_target_matches(b->modules[i].name, targets[t])) continue;
-            chosen[i] = found = true;
-        }
-        if (!found) return no_such_module(b, targets[t], "target", " (or `all-linear`)");
-    }
-    return OK;
-}
-
-/* Takes the marks of excluded modules away; some must be left. */
-static Status exclude_modules(bool *chosen, const Base *b, const LoraOptions *opt) {
-    for (int e = 0; e < opt->n_excludes; e++) {
-        bool found = false;
-        for (int i = 0; i < b->n_modules; i++) {
-            if (!lora_target_matches(b->modules[i].name, opt->excludes[e])) continue;
-            chosen[i] = false;
-            found = true;
-        }
-        if (!found) return no_such_module(b, opt->excludes[e], "exclude", "");
-    }
-    for (int i = 0; i < b->n_modules; i++)
-        if (chosen[i]) return OK;
-    return status_fail(ERR_CONFIG, "LoRA exclude_modules leaves no module to train");
 }
 
 /* ---- a new adapter
@@ -164,18 +105,23 @@ static Status check_options(const LoraOptions *opt) {
     return OK;
 }
 
+/* The pair of one module, with its own rank and alpha where the options name it. */
+static Status create_pair(Adapter *a, const ModuleRef *module, const LoraOptions *opt) {
+    double r = (double)opt->r, alpha = opt->alpha;
+    TRY(target_number(&r, opt->ranks, opt->n_ranks, module->name));
+    TRY(target_number(&alpha, opt->alphas, opt->n_alphas, module->name));
+    TRY(adapter_add_pair(a, module, (int64_t)r, alpha));
+    return init_pair(a, &a->pairs[module->linear->slot], opt);
+}
+
 Status adapter_create(Adapter **out, Base *b, const char *name, const LoraOptions *opt) {
     *out = NULL;
     TRY(check_options(opt));
     bool *chosen = mem_zalloc((size_t)b->n_modules, sizeof *chosen);
     Adapter *a = adapter_new(b, name, opt, true);
-    Status st = select_modules(chosen, b, opt);
-    if (st == OK) st = exclude_modules(chosen, b, opt);
-    for (int i = 0; st == OK && i < b->n_modules; i++) {
-        if (!chosen[i]) continue;
-        st = adapter_add_pair(a, &b->modules[i], opt->r);
-        if (st == OK) st = init_pair(a, &a->pairs[b->modules[i].linear->slot], opt);
-    }
+    Status st = target_select(chosen, b, opt);
+    for (int i = 0; st == OK && i < b->n_modules; i++)
+        if (chosen[i]) st = create_pair(a, &b->modules[i], opt);
     mem_free(chosen);
     if (st != OK)
         adapter_close(a);

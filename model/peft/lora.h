@@ -8,6 +8,7 @@
 typedef struct LoraPair {
     Weight a;              /* [r,I] real; none: this projection is not targeted */
     Weight b;              /* [O,r] real */
+    double alpha;          /* the adapter's, or its own */
     double scale;          /* alpha/r, or alpha/sqrt(r) */
     double dropout;        /* of the pair's input */
     char *name_a, *name_b; /* "base_model.model....lora_A.weight" */
@@ -29,9 +30,6 @@ const LoraPair *adapter_pair(const Adapter *a, int slot);
 /* An adapter without pairs; the options' targets are not looked at. */
 Adapter *adapter_new(Base *b, const char *name, const LoraOptions *opt, bool trainable);
 /* Memory for the pair of a module, not set. */
-Status adapter_add_pair(Adapter *a, const ModuleRef *module, int64_t r);
-
-/* Is the dotted path the entry, or does it end in "." + entry? (PEFT's rule for lists.) */
-bool lora_target_matches(const char *path, const char *entry);
+Status adapter_add_pair(Adapter *a, const ModuleRef *module, int64_t r, double alpha);
 
 #endif

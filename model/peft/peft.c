@@ -8,72 +8,12 @@
 #include "core/mem.h"
 #include "core/publish.h"
 #include "model/head.h"
-#include "model/peft/lora.h"
+#include "model/peft/peft_config.h"
+#include "model/peft/target.h"
 
-#include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 #define SCORE_NAME "base_model.model.score.weight"
-
-/* ---- adapter_config.json in
- * ---------------------------------------------------------------------- */
-
-static Status refuse(const char *where, const char *key, const char *what) {
-    return status_fail(ERR_DATA, "%s: `%s`: %s is not supported; plain LoRA is", where, key, what);
-}
-
-/* A switch that changes the mathematics must be off. */
-static Status want_off(const Json *config, const char *key, const char *where) {
-    const Json *j = json_get(config, key);
-    bool off = !j || json_is(j, JSON_KIND_NULL) || (json_is(j, JSON_KIND_BOOL) && !json_bool(j)) ||
-               (json_is(j, JSON_KIND_OBJECT) && json_len(j) == 0) ||
-               (json_is(j, JSON_KIND_ARRAY) && json_len(j) == 0);
-    return off ? OK : refuse(where, key, "this variant");
-}
-
-static Status check_saved_modules(const Json *config, const char *where) {
-    const Json *list = json_get(config, "modules_to_save");
-    for (int64_t i = 0; i < json_len(list); i++) {
-        const Json *j = json_at(list, i);
-        const char *name = json_is(j, JSON_KIND_STRING) ? json_str(j, NULL) : "";
-        /* PEFT itself puts both names in for SEQ_CLS. */
-        if (!str_equal(name, "score") && !str_equal(name, "classifier"))
-            return status_fail(ERR_DATA,
-                               "%s: `modules_to_save` holds `%s`; only `score` is supported", where,
-                               name);
-    }
-    return OK;
-}
-
-static Status read_config(LoraOptions *opt, const Json *config, const char *where) {
-    static const char *const off[] = {"use_dora",          "lora_bias",
-                                      "alpha_pattern",     "layer_replication",
-                                      "target_parameters", "trainable_token_indices",
-                                      "use_qalora",        "alora_invocation_tokens",
-                                      "use_bdlora"};
-    const char *type = NULL, *bias = "none";
-    if (!json_is(config, JSON_KIND_OBJECT))
-        return status_fail(ERR_DATA, "%s: the file must hold a JSON object", where);
-    TRY(json_want_str(&type, config, "peft_type", where));
-    if (!str_equal(type, "LORA")) return refuse(where, "peft_type", type);
-    for (size_t i = 0; i < sizeof off / sizeof *off; i++) TRY(want_off(config, off[i], where));
-    TRY(json_opt_str(&bias, config, "bias", where));
-    if (!str_equal(bias, "none")) return refuse(where, "bias", bias);
-    TRY(check_saved_modules(config, where));
-    *opt = (LoraOptions){.r = 8, .alpha = 8.0};
-    TRY(json_opt_int(&opt->r, config, "r", where));
-    TRY(json_opt_num(&opt->alpha, config, "lora_alpha", where));
-    TRY(json_opt_num(&opt->dropout, config, "lora_dropout", where));
-    TRY(json_opt_bool(&opt->use_rslora, config, "use_rslora", where));
-    TRY(json_opt_str(&opt->task_type, config, "task_type", where));
-    if (opt->r < 1 || !(opt->dropout >= 0.0 && opt->dropout < 1.0))
-        return status_fail(ERR_DATA,
-                           "%s: r %lld, lora_dropout %g: r is at least 1, a dropout lies in "
-                           "[0,1)",
-                           where, (long long)opt->r, opt->dropout);
-    return OK;
-}
 
 /* ---- adapter_model.safetensors in
  * ---------------------------------------------------------------- */
@@ -102,8 +42,8 @@ static Status upload_rows(Weight *w, Dev *dev, const RowOrder *order, const Tens
 }
 
 /* The pair of one module, when the file has it; counts the tensors used. */
-static Status load_pair(Adapter *a, const ModuleRef *module, const TensorFile *file,
-                        int64_t *used) {
+static Status load_pair(Adapter *a, const LoraOptions *opt, const ModuleRef *module,
+                        const TensorFile *file, int64_t *used) {
     char *name_a = str_format("base_model.model.%s.lora_A.weight", module->name);
     char *name_b = str_format("base_model.model.%s.lora_B.weight", module->name);
     const TensorEntry *ea = tensor_file_find(file, name_a);
@@ -118,7 +58,9 @@ static Status load_pair(Adapter *a, const ModuleRef *module, const TensorFile *f
     }
     TRY_GOTO(check_matrix(ea, 0, m->inputs), st, out);
     TRY_GOTO(check_matrix(eb, m->outputs, ea->shape[0]), st, out);
-    TRY_GOTO(adapter_add_pair(a, module, ea->shape[0]), st, out);
+    double alpha = opt->alpha;
+    TRY_GOTO(target_number(&alpha, opt->alphas, opt->n_alphas, module->name), st, out);
+    TRY_GOTO(adapter_add_pair(a, module, ea->shape[0], alpha), st, out);
     LoraPair *p = &a->pairs[m->slot];
     TRY_GOTO(upload_rows(&p->a, a->base->dev, &(RowOrder){0}, ea), st, out);
     TRY_GOTO(upload_rows(&p->b, a->base->dev, &m->order, eb), st, out);
@@ -135,10 +77,11 @@ static bool has_place(const Adapter *a, const char *name) {
     return str_equal(name, SCORE_NAME);
 }
 
-static Status load_pairs(Adapter *a, const TensorFile *file, const char *path) {
+static Status load_pairs(Adapter *a, const LoraOptions *opt, const TensorFile *file,
+                         const char *path) {
     int64_t used = 0, n = tensor_file_count(file);
     for (int i = 0; i < a->base->n_modules; i++)
-        TRY(load_pair(a, &a->base->modules[i], file, &used));
+        TRY(load_pair(a, opt, &a->base->modules[i], file, &used));
     if (used == 0)
         return status_fail(ERR_DATA, "%s: no tensor fits a %s; is it an adapter of another model?",
                            path, a->base->info.architecture);
@@ -164,13 +107,13 @@ Status adapter_load(Adapter **out, Base *b, const char *name, const char *folder
     Json *config = NULL;
     TensorFile *file = NULL;
     Adapter *a = NULL;
-    LoraOptions opt;
+    PeftConfigFile from = {0};
     Status st = OK;
     TRY_GOTO(json_read_file(&config, config_path), st, out);
-    TRY_GOTO(read_config(&opt, config, config_path), st, out);
+    TRY_GOTO(peft_config_read(&from, config, config_path), st, out);
     TRY_GOTO(tensor_file_open(&file, weights_path), st, out);
-    a = adapter_new(b, name, &opt, trainable);
-    TRY_GOTO(load_pairs(a, file, weights_path), st, out);
+    a = adapter_new(b, name, &from.lora, trainable);
+    TRY_GOTO(load_pairs(a, &from.lora, file, weights_path), st, out);
 out:
     if (st != OK) {
         adapter_close(a);
@@ -178,6 +121,7 @@ out:
     }
     *out = a;
     tensor_file_close(file);
+    peft_config_free(&from);
     json_free(config);
     mem_free(config_path);
     mem_free(weights_path);
@@ -187,85 +131,10 @@ out:
 /* ---- out
  * ----------------------------------------------------------------------------------------- */
 
-static bool is_targeted(const Adapter *a, const ModuleRef *m) {
-    return adapter_pair(a, m->linear->slot) != NULL;
-}
-
-static const char *last_word(const char *path) {
-    return strrchr(path, '.') + 1;
-}
-
-/* Would the last words of the targeted modules select exactly these modules? */
-static bool words_suffice(const Adapter *a) {
-    const Base *b = a->base;
-    for (int i = 0; i < b->n_modules; i++) {
-        if (is_targeted(a, &b->modules[i])) continue;
-        for (int j = 0; j < b->n_modules; j++)
-            if (is_targeted(a, &b->modules[j]) &&
-                lora_target_matches(b->modules[i].name, last_word(b->modules[j].name)))
-                return false;
-    }
-    return true;
-}
-
-static int compare_names(const void *x, const void *y) {
-    return strcmp(*(const char *const *)x, *(const char *const *)y);
-}
-
-/* Suffixes where they say it all, else whole paths; sorted, each once. */
-static Json *target_list(const Adapter *a) {
-    const Base *b = a->base;
-    bool words = words_suffice(a);
-    const char **names = mem_zalloc((size_t)b->n_modules, sizeof *names);
-    size_t n = 0;
-    for (int i = 0; i < b->n_modules; i++)
-        if (is_targeted(a, &b->modules[i]))
-            names[n++] = words ? last_word(b->modules[i].name) : b->modules[i].name;
-    qsort(names, n, sizeof *names, compare_names);
-    Json *list = json_new_array();
-    for (size_t i = 0; i < n; i++)
-        if (i == 0 || !str_equal(names[i], names[i - 1])) json_push(list, json_new_str(names[i]));
-    mem_free(names);
-    return list;
-}
-
-static Json *rank_pattern(const Adapter *a) {
-    Json *pattern = json_new_object();
-    for (int i = 0; i < a->base->n_modules; i++) {
-        const LoraPair *p = adapter_pair(a, a->base->modules[i].linear->slot);
-        if (p && p->a.value.shape[0] != a->r)
-            json_set(pattern, a->base->modules[i].name, json_new_int(p->a.value.shape[0]));
-    }
-    return pattern;
-}
-
-/* The smallest set of keys that PEFT needs, sorted as PEFT sorts them: old versions refuse unknown
- * ones. */
-static Json *make_config(const Adapter *a, const Head *head, const char *base_path) {
-    bool whole = a->alpha == floor(a->alpha);
-    Json *j = json_new_object(), *saved = head ? json_new_array() : json_new_null();
-    if (head) json_push(saved, json_new_str("score"));
-    json_set(j, "base_model_name_or_path", base_path ? json_new_str(base_path) : json_new_null());
-    json_set(j, "bias", json_new_str("none"));
-    json_set(j, "fan_in_fan_out", json_new_bool(a->base->arch.spec->conv1d));
-    json_set(j, "inference_mode", json_new_bool(true));
-    json_set(j, "init_lora_weights", json_new_bool(true));
-    json_set(j, "lora_alpha", whole ? json_new_int((int64_t)a->alpha) : json_new_num(a->alpha));
-    json_set(j, "lora_dropout", json_new_num(a->dropout));
-    json_set(j, "modules_to_save", saved);
-    json_set(j, "peft_type", json_new_str("LORA"));
-    json_set(j, "r", json_new_int(a->r));
-    json_set(j, "rank_pattern", rank_pattern(a));
-    json_set(j, "target_modules", target_list(a));
-    json_set(j, "task_type", json_new_str(head ? "SEQ_CLS" : a->task_type));
-    json_set(j, "use_rslora", json_new_bool(a->use_rslora));
-    return j;
-}
-
 static Status save_config(const Adapter *a, const Head *head, const char *folder,
                           const char *base_path) {
     Str text = {0};
-    Json *config = make_config(a, head, base_path);
+    Json *config = peft_config_make(a, head, base_path);
     json_dump(&text, config, 2);
     str_append_char(&text, '\n');
     char *path = file_join(folder, "adapter_config.json");

@@ -1,6 +1,6 @@
 /* A pattern of a tokenizer file (up to the first NUL) over a text.
  *
- * Parser: data/tokenizer/regex.c
+ * Parser: core/regex.c
  */
 #include "fuzz.h"
 

@@ -37,6 +37,10 @@ typedef struct Golden {
         "families/" name "_lora", "families/" name, "families/" name "_adapter", false, true \
     }
 
+/* tests/oracle/peft_golden.py */
+#define PEFT(name, base) \
+    { "peft/" name, base, "peft/" name "_adapter", false, false }
+
 static const Golden goldens[] = {
     {"llama_full", "llama", NULL, false, false},
     {"llama_lora", "llama", "llama_lora_adapter", false, false},
@@ -44,6 +48,8 @@ static const Golden goldens[] = {
     {"gpt2_lora", "gpt2", "gpt2_lora_adapter", false, false},
     {"llama_reward_full", "llama_reward", NULL, true, false},
     {"llama_reward_lora", "llama_reward", "llama_reward_lora_adapter", true, false},
+    PEFT("patterns", "llama"),
+    PEFT("layers", "gpt2"),
     FAMILY("llama_linear"),
     FAMILY("llama_yarn"),
     FAMILY("llama_dynamic"),

@@ -86,6 +86,7 @@ make_goldens() { HONE_GOLDEN=$new "$python" "$oracle/$1" "${@:2}"; }
 echo "== golden files, made again"
 step "model_golden.py" make_goldens model_golden.py
 step "families_golden.py" make_goldens families_golden.py
+step "peft_golden.py" make_goldens peft_golden.py
 step "trl_sft.py" make_goldens trl_sft.py
 step "trl_reward.py" make_goldens trl_reward.py
 step "trl_ppo.py" make_goldens trl_ppo.py

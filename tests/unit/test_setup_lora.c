@@ -5,12 +5,15 @@
 
 static void test_setup_lora__options_are_the_configs(void **state) {
     (void)state;
-    ConfigCase c = config_case(STAGE_SFT,
-                               "model: {path: m}\ndata: {train: d}\nseed: 9\n"
-                               "peft: {r: 3, lora_alpha: 5, lora_dropout: 0.25, use_rslora: true,\n"
-                               "  target_modules: [q_proj, v_proj], exclude_modules: [a.b, c, d],\n"
-                               "  init_lora_weights: gaussian}\n",
-                               NULL);
+    ConfigCase c =
+        config_case(STAGE_SFT,
+                    "model: {path: m}\ndata: {train: d}\nseed: 9\n"
+                    "peft: {r: 3, lora_alpha: 5, lora_dropout: 0.25, use_rslora: true,\n"
+                    "  target_modules: [q_proj, v_proj], exclude_modules: [a.b, c, d],\n"
+                    "  layers_to_transform: [0, 3], layers_pattern: h,\n"
+                    "  rank_pattern: {k_proj: 8, '.*v_proj': 2}, alpha_pattern: {q_proj: 2.5},\n"
+                    "  init_lora_weights: gaussian}\n",
+                    NULL);
     if (c.status != OK) fail_msg("%s", str_text(&c.log));
     LoraOptions o = setup_lora(c.cfg, "SEQ_CLS");
     assert_int_equal(o.r, 3);
@@ -20,6 +23,12 @@ static void test_setup_lora__options_are_the_configs(void **state) {
     assert_int_equal(o.n_excludes, 3);
     assert_string_equal(o.excludes[0], "a.b");
     assert_string_equal(o.task_type, "SEQ_CLS");
+    assert_true(o.n_layers == 2 && o.layers[0] == 0 && o.layers[1] == 3);
+    assert_int_equal(o.n_layers_pattern, 1);
+    assert_string_equal(o.layers_pattern[0], "h");
+    assert_true(o.n_ranks == 2 && o.ranks[0].number == 8.0 && o.ranks[1].number == 2.0);
+    assert_string_equal(o.ranks[1].module, ".*v_proj");
+    assert_true(o.n_alphas == 1 && o.alphas[0].number == 2.5);
     config_case_close(&c);
 }
 

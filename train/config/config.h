@@ -18,6 +18,7 @@
 #define HONE_TRAIN_CONFIG_CONFIG_H
 
 #include "core/status.h"
+#include "model/model.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -87,6 +88,11 @@ typedef struct PeftConfig {
     StrList
         target_modules; /* empty: the architecture's default; one "all-linear": all but the head */
     StrList exclude_modules, modules_to_save;
+    StrList layers_to_transform, layers_pattern;
+    PairList rank_pattern, alpha_pattern;
+    /* The same as numbers; resolved. */
+    int64_t *layers;
+    ModuleNumber *ranks, *alphas;
     bool use_rslora;
     char *init_lora_weights; /* "true" or "gaussian" */
 } PeftConfig;

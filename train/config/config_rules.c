@@ -26,17 +26,6 @@ static void resolve_run(Config *c) {
     if (c->training.data_seed == CONFIG_NULL_INT) c->training.data_seed = r->seed;
 }
 
-/* Any key of the section means LoRA, except TRL's flat lora_*, which wait for use_peft. */
-static void resolve_peft(Config *c) {
-    ConfigState *s = c->state;
-    if (config_given(c, "peft.peft_type")) return;
-    for (size_t i = 0; i < s->n_keys; i++) {
-        const Slot *slot = &s->slots[i];
-        bool in_tree = slot->node && !slot->flat && !yaml_is_null(slot->node);
-        if (in_tree && str_starts(s->keys[i]->path, "peft.")) c->peft.peft_type = PEFT_LORA;
-    }
-}
-
 /* TRL names a file of a data set in three parts. */
 static void resolve_dataset(Config *c, DatasetConfig *d) {
     if (!d->path) return;
@@ -335,7 +324,7 @@ static void note_without_effect(Config *c) {
 
 void config_rules_apply(Config *c) {
     resolve_run(c);
-    resolve_peft(c);
+    config_peft_resolve(c);
     resolve_data(c);
     resolve_training(c);
     if (c->stage == STAGE_PPO) resolve_ppo(c);

@@ -89,6 +89,9 @@ bool config_value_is(const YamlNode *node, const char *alternatives);
 /* Fills in what follows from other values, then checks what must hold between them. */
 void config_rules_apply(Config *c);
 
+/* ---- config_peft.c ---- */
+void config_peft_resolve(Config *c); /* that there is an adapter, and numbers from texts */
+
 /* ---- config_rewards.c ---- */
 #define REWARD_FN_MAX_ARGS 4
 typedef struct RewardFunctionSpec {

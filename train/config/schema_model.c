@@ -9,7 +9,8 @@
 
 const Key MODEL_KEYS[] = {
     ROW("model.path", KEY_TEXT, model.path, "null", NULL,
-        "The model to start from: a Hugging Face folder, a GGUF file, or the run folder of an earlier stage "
+        "The model to start from: a Hugging Face folder, a GGUF file, or the run folder of an "
+        "earlier stage "
         "(its final/ is taken).",
         .flat = "model_name_or_path", .flags = KEY_NULLABLE),
     ROW("model.config", KEY_TEXT, model.config, "null", NULL,
@@ -62,12 +63,23 @@ const Key PEFT_KEYS[] = {
     ROW("peft.lora_dropout", KEY_REAL, peft.lora_dropout, "0.05", "[0, 1)",
         "Dropout on the adapter's input.", .flat = "."),
     ROW("peft.target_modules", KEY_LIST, peft.target_modules, "[]", NULL,
-        "Modules that get an adapter, by the end of their name; all-linear is all but the head; "
-        "none given: the architecture's default (query and value projections).",
+        "Modules that get an adapter, by the end of their name, or by a regular expression of the "
+        "whole; "
+        "all-linear is all but the head; none given: the architecture's default (query and value "
+        "projections).",
         .flat = "lora_target_modules",
-        .differs = "TRL reads a list of one as a regular expression; here it is a name's end"),
+        .differs =
+            "TRL reads a list of one as a regular expression; here an entry is one when it has "
+            "a character that no module's name has"),
     ROW("peft.exclude_modules", KEY_LIST, peft.exclude_modules, "[]", NULL,
-        "Modules that get none, by the end of their name."),
+        "Modules that get none, named in the same way."),
+    ROW("peft.layers_to_transform", KEY_LIST, peft.layers_to_transform, "[]", NULL,
+        "Numbers of the layers that get an adapter; none given: all."),
+    ROW("peft.layers_pattern", KEY_LIST, peft.layers_pattern, "[]", NULL,
+        "What stands before a layer's number in names of modules; none given: any word."),
+    ROW("peft.rank_pattern", KEY_PAIRS, peft.rank_pattern, "{}", NULL,
+        "Ranks of some modules, by the end of their name or a regular expression of it."),
+    ROW("peft.alpha_pattern", KEY_PAIRS, peft.alpha_pattern, "{}", NULL, "The same of lora_alpha."),
     ROW("peft.modules_to_save", KEY_LIST, peft.modules_to_save, "[]", NULL,
         "Modules that are trained whole and saved with the adapter. The reward model's score head "
         "always is.",

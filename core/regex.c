@@ -1,4 +1,4 @@
-#include "data/tokenizer/regex.h"
+#include "core/regex.h"
 
 #include "core/check.h"
 #include "core/mem.h"

@@ -1,7 +1,7 @@
-/* regex: the patterns of tokenizer files (Oniguruma's dialect) on PCRE2. The only file that knows
- * PCRE2. Patterns come from outside: what they may cost is bounded. */
-#ifndef HONE_DATA_TOKENIZER_REGEX_H
-#define HONE_DATA_TOKENIZER_REGEX_H
+/* regex: patterns of tokenizer files (Oniguruma's dialect) and of module names, on PCRE2. The only
+ * file that knows PCRE2. Patterns come from outside: what they may cost is bounded. */
+#ifndef HONE_CORE_REGEX_H
+#define HONE_CORE_REGEX_H
 
 #include "core/status.h"
 
