@@ -60,19 +60,19 @@ static void drop_row(float *p, const AttnRows *r, int64_t i, int64_t key0, const
 
 /* Row i's products p[ATTN_BLOCK] become exp(score - max), 0 where the row does not see the key;
  * max, sum and out move on to the new maximum. */
-static void softmax_row(AttnRows *r, int64_t i, float *p, const KeyBlock *keys,
+static void softmax_row(AttnRows *r, int64_t i, float *p, const KeyBlock *keys, bool diagonal,
                         const AttnArgs *args) {
     RowSpan span = row_span(&r->row[i], keys->key0, keys->n, args);
     int64_t begin = span.first / VEC * VEC, end = round_up(span.end, VEC);
     if (span.first >= span.end) begin = end = 0;
-    memset(p, 0, (size_t)begin * sizeof *p);
-    memset(p + end, 0, (size_t)(ATTN_BLOCK - end) * sizeof *p);
+    if (begin) memset(p, 0, (size_t)begin * sizeof *p);
+    clear_unseen(p, end, i, keys->n, diagonal);
     if (begin == end) return;
 
     Vec top = vec_all(-INFINITY), unused;
     for (int64_t j = begin; j < end; j += VEC) {
         Vec s = finish_scores(vec_load(p + j), &r->row[i], keys->key0 + j, args, &unused);
-        s = vec_select(lanes_within(j, span), s, vec_all(-INFINITY));
+        if (!all_within(j, span)) s = vec_select(lanes_within(j, span), s, vec_all(-INFINITY));
         vec_store(p + j, s);
         top = vec_max(s, top);
     }
@@ -118,19 +118,17 @@ static void rows_meet_keys(AttnRows *r, const KeyBlock *keys, bool diagonal, con
                            const AttnScratch *scratch) {
     int64_t dim = args->head_dim;
     row_scores(r, keys, diagonal, dim, scratch);
-    /* Few rows (decode) read the values once, where they are, if whole panels can be read there. */
-    bool in_place = r->n <= TILE_ROWS && dim % PANEL_COLS == 0;
-    if (!in_place) CPU_NAME(small_pack_rows)(scratch->v, keys->v, keys->stride, keys->n, dim);
+    RowPanels v = row_panels(scratch->v, keys->v, keys->stride, keys->n, dim);
     for (int64_t i = 0; i < r->n; i++)
-        softmax_row(r, i, scratch->scores + i * ATTN_BLOCK, keys, args);
+        softmax_row(r, i, scratch->scores + i * ATTN_BLOCK, keys, diagonal, args);
     Small values = {.rows = r->n,
                     .cols = dim,
                     .n_k = keys->n,
                     .a = scratch->scores,
                     .a_stride = ATTN_BLOCK,
-                    .b = in_place ? keys->v : scratch->v,
+                    .b = v.at,
                     .b_panel = PANEL_COLS,
-                    .b_k = in_place ? keys->stride : round_up(dim, PANEL_COLS),
+                    .b_k = v.k_stride,
                     .c = r->out,
                     .c_stride = r->out_stride,
                     .add = true,
@@ -142,8 +140,11 @@ static void rows_meet_keys(AttnRows *r, const KeyBlock *keys, bool diagonal, con
  * sign an empty sum has depends on the tile. */
 static void rows_end(AttnRows *r, float *lse, int64_t lse_stride, const AttnArgs *args) {
     for (int64_t i = 0; i < r->n; i++) {
-        float *out = r->out + i * r->out_stride;
-        for (int64_t d = 0; d < args->head_dim; d++) out[d] = out[d] / r->sum[i] + 0.0F;
+        float *out = r->out + i * r->out_stride, sum = r->sum[i];
+        for (int64_t d = 0; d < args->head_dim; d += VEC) {
+            int64_t n = args->head_dim - d;
+            vec_store_n(out + d, vec_load_n(out + d, n) / vec_all(sum) + vec_zero(), n);
+        }
         if (lse) lse[i * lse_stride] = (float)((double)r->max[i] + log((double)r->sum[i]));
     }
 }

@@ -56,6 +56,35 @@ INLINE VecI lanes_within(int64_t base, RowSpan span) {
     return (lane >= veci_all((int32_t)span.first)) & (lane < veci_all((int32_t)span.end));
 }
 
+INLINE bool all_within(int64_t base, RowSpan span) {
+    return base >= span.first && base + VEC <= span.end;
+}
+
+/* Zeros in row i of a block from place `end` on, as far as a tile of products reads: on the
+ * diagonal not far past the row's own key (cpu_small.h). */
+INLINE void clear_unseen(float *p, int64_t end, int64_t i, int64_t n_keys, bool diagonal) {
+    int64_t read = diagonal ? min64(n_keys, i + TILE_ROWS) : n_keys;
+    if (end >= read) return;
+    if (read - end <= VEC)
+        vec_store(p + end, vec_zero());
+    else
+        memset(p + end, 0, (size_t)(read - end) * sizeof *p);
+}
+
+/* Rows of [n,dim] as the b of a product: where they are if whole panels can be read there, else
+ * packed. */
+typedef struct RowPanels {
+    const float *at;
+    int64_t k_stride; /* b_k; b_panel is PANEL_COLS */
+} RowPanels;
+
+INLINE RowPanels row_panels(float *scratch, const float *rows, int64_t stride, int64_t n,
+                            int64_t dim) {
+    if (dim % PANEL_COLS == 0) return (RowPanels){rows, stride};
+    CPU_NAME(small_pack_rows)(scratch, rows, stride, n, dim);
+    return (RowPanels){scratch, round_up(dim, PANEL_COLS)};
+}
+
 /* Eight scores from eight products: scaled, capped (tanh gives its curve's value, for the
  * backward), with ALiBi and the bias by distance. */
 INLINE Vec finish_scores(Vec dot, const QueryRow *row, int64_t key, const AttnArgs *args,

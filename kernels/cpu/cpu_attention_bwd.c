@@ -48,19 +48,29 @@ typedef struct Meeting {
  * thousands of small numbers, which float would lose. */
 #define BLOCK_DISTANCES (2 * ATTN_BLOCK - 1)
 
+/* Columns d .. of eight rows, fewer where n says so: column d + c of the rows is to[c]. */
+INLINE void load_columns_of(Vec to[VEC], const float *rows, int64_t stride, int64_t n,
+                            int64_t cols) {
+#pragma GCC unroll 8
+    for (int64_t i = 0; i < VEC; i++)
+        to[i] = i < n ? vec_load_n(rows + i * stride, cols) : vec_zero();
+    vec_transpose(to);
+}
+
 /* delta[i] = dout . out of row i, which is the sum over keys of dP P (Dao 2023, algorithm 2). One
- * chain over d like the products dout v, so that a row with one key has dP - delta = 0 exactly;
- * eight rows at a time, to hide a chain's latency. */
+ * chain over d like the products dout v, so that a row with one key has dP - delta = 0 exactly. */
 static void row_dots(float *delta, const float *dout, const float *out, int64_t stride, int64_t n,
                      int64_t dim) {
-    for (int64_t i0 = 0; i0 < n; i0 += VEC) {
-        float sum[VEC] = {0};
-        int64_t rows = min64(VEC, n - i0);
-        for (int64_t d = 0; d < dim; d++)
-            for (int64_t i = 0; i < rows; i++)
-                sum[i] =
-                    __builtin_fmaf(dout[(i0 + i) * stride + d], out[(i0 + i) * stride + d], sum[i]);
-        memcpy(delta + i0, sum, (size_t)rows * sizeof *sum);
+    for (int64_t i = 0; i < n; i += VEC) {
+        Vec sum = vec_zero();
+        for (int64_t d = 0; d < dim; d += VEC) {
+            Vec a[VEC], b[VEC];
+            int64_t at = i * stride + d, cols = min64(VEC, dim - d);
+            load_columns_of(a, dout + at, stride, n - i, cols);
+            load_columns_of(b, out + at, stride, n - i, cols);
+            for (int64_t c = 0; c < cols; c++) sum = vec_fma(a[c], b[c], sum);
+        }
+        vec_store(delta + i, sum);
     }
 }
 
@@ -72,17 +82,19 @@ static void backward_row(float *p, float *ds, double *by_distance, const Meeting
     RowSpan span = row_span(row, m->key0, m->n_keys, args);
     int64_t begin = span.first / VEC * VEC, end = round_up(span.end, VEC);
     if (span.first >= span.end) begin = end = 0;
-    memset(p, 0, (size_t)begin * sizeof *p);
-    memset(ds, 0, (size_t)begin * sizeof *ds);
-    memset(p + end, 0, (size_t)(ATTN_BLOCK - end) * sizeof *p);
-    memset(ds + end, 0, (size_t)(ATTN_BLOCK - end) * sizeof *ds);
+    if (begin) {
+        memset(p, 0, (size_t)begin * sizeof *p);
+        memset(ds, 0, (size_t)begin * sizeof *ds);
+    }
+    clear_unseen(p, end, row->position - m->row0, m->n_keys, m->diagonal);
+    clear_unseen(ds, end, row->position - m->row0, m->n_keys, m->diagonal);
     float factor[ATTN_BLOCK];
     if (args->dropout.p > 0 && begin < end)
         for (int64_t j = 0; j < ATTN_BLOCK; j += DROPOUT_RUN) CPU_NAME(dropout_factors)
     (factor + j, args->dropout, m->seq_id, (int32_t)row->position,
      row->head * ATTN_DROPOUT_KEYS + m->key0 + j);
     for (int64_t j = begin; j < end; j += VEC) {
-        VecI seen = lanes_within(j, span);
+        VecI seen = all_within(j, span) ? veci_all(-1) : lanes_within(j, span);
         Vec tanh = vec_zero();
         Vec s = finish_scores(vec_load(p + j), row, m->key0 + j, args, &tanh);
         Vec prob = vec_select(seen, vec_exp_decay(s - vec_all(lse)), vec_zero());
@@ -132,9 +144,10 @@ static void backward_scores(const AttnBwd *b, const Meeting *m, const BwdScratch
     scores.b = scratch->v_t;
     scores.c = scratch->ds;
     CPU_NAME(small_product)(&scores);
-    float delta[ATTN_BLOCK];
+    float delta[ATTN_BLOCK]; /* a multiple of VEC */
     row_dots(delta, b->dout + place, b->out + place, width, m->n_rows, dim);
-    double sums[BLOCK_DISTANCES] = {0};
+    double sums[BLOCK_DISTANCES];
+    if (b->dbias) memset(sums, 0, sizeof sums);
     for (int64_t i = 0; i < m->n_rows; i++) {
         QueryRow row = query_row(m->row0 + i, m->head, b->slopes, b->bias);
         float lse = b->lse[(m->first + row.position) * args->n_heads + m->head];
@@ -145,30 +158,32 @@ static void backward_scores(const AttnBwd *b, const Meeting *m, const BwdScratch
 }
 
 /* Adds the block's part to dq, dk and dv: dv += p^T dout; dk += ds^T q; dq += ds k. */
-static void backward_block(const AttnBwd *b, const Meeting *m, const BwdScratch *scratch) {
+static void backward_block(const AttnBwd *b, const Meeting *m, const RowPanels *k,
+                           const BwdScratch *scratch) {
     const AttnArgs *args = &b->args;
     int64_t dim = args->head_dim, width = args->n_heads * dim, kv_width = args->n_kv_heads * dim;
     int64_t place = (m->first + m->row0) * width + m->head * dim;
     int64_t kv_place = (m->first_key + m->key0) * kv_width + m->kv_head * dim;
     backward_scores(b, m, scratch);
-    CPU_NAME(small_pack_rows)(scratch->q, b->q + place, width, m->n_rows, dim);
-    CPU_NAME(small_pack_rows)(scratch->dout, b->dout + place, width, m->n_rows, dim);
+    RowPanels q = row_panels(scratch->q, b->q + place, width, m->n_rows, dim);
+    RowPanels dout = row_panels(scratch->dout, b->dout + place, width, m->n_rows, dim);
     Small s = {.rows = m->n_keys,
                .cols = dim,
                .n_k = m->n_rows,
                .a = scratch->p,
                .a_stride = ATTN_BLOCK,
                .a_transposed = true,
-               .b = scratch->dout,
+               .b = dout.at,
                .b_panel = PANEL_COLS,
-               .b_k = round_up(dim, PANEL_COLS),
+               .b_k = dout.k_stride,
                .c = b->dv + kv_place,
                .c_stride = kv_width,
                .add = true,
                .triangle = m->diagonal ? TRIANGLE_FROM_ROW : TRIANGLE_NONE};
     CPU_NAME(small_product)(&s);
     s.a = scratch->ds;
-    s.b = scratch->q;
+    s.b = q.at;
+    s.b_k = q.k_stride;
     s.c = b->dk + kv_place;
     CPU_NAME(small_product)(&s);
     s = (Small){.rows = m->n_rows,
@@ -176,9 +191,9 @@ static void backward_block(const AttnBwd *b, const Meeting *m, const BwdScratch 
                 .n_k = m->n_keys,
                 .a = scratch->ds,
                 .a_stride = ATTN_BLOCK,
-                .b = scratch->k,
+                .b = k->at,
                 .b_panel = PANEL_COLS,
-                .b_k = round_up(dim, PANEL_COLS),
+                .b_k = k->k_stride,
                 .c = b->dq + place,
                 .c_stride = width,
                 .add = true,
@@ -208,7 +223,7 @@ static void backward_head(const AttnBwd *b, int64_t seq, int64_t kv_head,
         const float *k = b->k + kv_place + key0 * kv_width, *v = b->v + kv_place + key0 * kv_width;
         CPU_NAME(small_pack_transposed)(scratch->k_t, k, kv_width, n_keys, dim);
         CPU_NAME(small_pack_transposed)(scratch->v_t, v, kv_width, n_keys, dim);
-        CPU_NAME(small_pack_rows)(scratch->k, k, kv_width, n_keys, dim);
+        RowPanels k_rows = row_panels(scratch->k, k, kv_width, n_keys, dim);
         int64_t last_row = args->window > 0 ? min64(n, key0 + n_keys - 1 + args->window) : n;
         for (int64_t head = kv_head * group; head < (kv_head + 1) * group; head++) {
             for (int64_t row0 = args->bidirectional ? 0 : key0; row0 < last_row;
@@ -223,7 +238,7 @@ static void backward_head(const AttnBwd *b, int64_t seq, int64_t kv_head,
                              .key0 = key0,
                              .n_keys = n_keys,
                              .diagonal = !args->bidirectional && row0 == key0};
-                backward_block(b, &m, scratch);
+                backward_block(b, &m, &k_rows, scratch);
             }
         }
     }

@@ -1,16 +1,28 @@
 #include "kernels/cpu/cpu_small.h"
 
-typedef void SmallTile(TileIn in, const TileOut *out);
+/* By address: a copy just written field by field would be read back in larger pieces, which
+ * waits. */
+typedef void SmallTile(const TileIn *in, const TileOut *out);
 
-/* a by rows and a transposed, 1 to 6 rows. */
-#define SMALL_TILE(rows)                                           \
-    static void rows_##rows(TileIn in, const TileOut *out) {       \
-        in.a_k = 1;                                                \
-        tile(rows, 1, WIDES, in, out);                             \
-    }                                                              \
-    static void transposed_##rows(TileIn in, const TileOut *out) { \
-        in.a_row = 1;                                              \
-        tile(rows, 1, WIDES, in, out);                             \
+/* a by rows and a transposed: which stride is 1 is known to the tile. */
+INLINE TileIn by_row(const TileIn *in) {
+    TileIn known = *in;
+    known.a_k = 1;
+    return known;
+}
+INLINE TileIn by_column(const TileIn *in) {
+    TileIn known = *in;
+    known.a_row = 1;
+    return known;
+}
+
+/* 1 to 6 rows. */
+#define SMALL_TILE(rows)                                                  \
+    static void rows_##rows(const TileIn *in, const TileOut *out) {       \
+        tile(rows, 1, WIDES, by_row(in), out);                            \
+    }                                                                     \
+    static void transposed_##rows(const TileIn *in, const TileOut *out) { \
+        tile(rows, 1, WIDES, by_column(in), out);                         \
     }
 SMALL_TILE(1)
 SMALL_TILE(2)
@@ -24,17 +36,14 @@ static SmallTile *const by_columns[] = {NULL,         transposed_1, transposed_2
                                         transposed_4, transposed_5, transposed_6};
 
 /* Decode has one row a head: several panels at once, to hide the latency of a chain. */
-static void row_4_panels(TileIn in, const TileOut *out) {
-    in.a_k = 1;
-    tile(1, 4, WIDES, in, out);
+static void row_4_panels(const TileIn *in, const TileOut *out) {
+    tile(1, 4, WIDES, by_row(in), out);
 }
-static void row_3_panels(TileIn in, const TileOut *out) {
-    in.a_k = 1;
-    tile(1, 3, WIDES, in, out);
+static void row_3_panels(const TileIn *in, const TileOut *out) {
+    tile(1, 3, WIDES, by_row(in), out);
 }
-static void row_2_panels(TileIn in, const TileOut *out) {
-    in.a_k = 1;
-    tile(1, 2, WIDES, in, out);
+static void row_2_panels(const TileIn *in, const TileOut *out) {
+    tile(1, 2, WIDES, by_row(in), out);
 }
 
 /* The tile that `run` makes, from row `row` and column `col`. */
@@ -58,7 +67,7 @@ static void small_tile(const Small *s, SmallTile *run, int64_t row, int64_t rows
                    .cols = s->cols - col,
                    .alpha = 1.0F,
                    .add = s->add};
-    run(in, &out);
+    run(&in, &out);
 }
 
 static void one_row(const Small *s) {
@@ -98,6 +107,9 @@ void CPU_NAME(small_pack_transposed)(float *to, const float *from, int64_t strid
                                      int64_t width) {
     int64_t whole = width / VEC * VEC;
     for (int64_t j = 0; j < n; j += VEC) {
+        for (int64_t i = j + VEC; i < min64(n, j + 2 * VEC); i++)
+            for (int64_t k = 0; k < width; k += PANEL_COLS)
+                __builtin_prefetch(from + i * stride + k);
         float *panel = to + j / PANEL_COLS * width * PANEL_COLS + j % PANEL_COLS;
         for (int64_t k = 0; k < whole; k += VEC) {
             Vec rows[VEC];
