@@ -76,7 +76,7 @@ static const struct {
 } libraries[] = {
     {"yaml.h", "core/io/yaml.c"},     {"jansson.h", "core/io/json.c"},
     {"hdf5.h", "core/io/h5_types.h"}, {"zlib.h", "data/containers/"},
-    {"pcre2.h", "data/tokenizer/"},   {"utf8proc.h", "data/tokenizer/"},
+    {"pcre2.h", "core/regex.c"},      {"utf8proc.h", "data/tokenizer/"},
     {"zstd.h", "data/containers/"},   {"dnnl.h", "experiments/bench/"},
 };
 

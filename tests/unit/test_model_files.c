@@ -425,79 +425,6 @@ static void test_adapter__excluded_modules_have_no_pair(void **state) {
     world_close(&w);
 }
 
-/* Which modules, of which rank and alpha, as "q0:r/alpha": layer and first letter. */
-static void expect_pairs(Base *b, const LoraOptions *opt, const char *want) {
-    Adapter *a = NULL;
-    Str got = {0};
-    if (adapter_create(&a, b, "x", opt) != OK) fail_msg("%s", status_message());
-    for (int i = 0; i < b->n_modules; i++) {
-        const ModuleRef *m = &b->modules[i];
-        const LoraPair *p = adapter_pair(a, m->linear->slot);
-        if (p)
-            str_printf(&got, "%s%c%c:%d/%g", got.len ? " " : "", strrchr(m->name, '.')[1],
-                       strstr(m->name, "layers.")[7], (int)p->a.value.shape[0], p->alpha);
-    }
-    assert_string_equal(str_text(&got), want);
-    str_free(&got);
-    adapter_close(a);
-}
-
-/* The same modules as PEFT's regular expressions, layers_to_transform and patterns mean. */
-static void test_adapter__patterns_name_modules_ranks_and_layers(void **state) {
-    (void)state;
-    World w = world_open();
-    Base *b = make_base(&w, CONFIG_LLAMA, false);
-    const char *regex = ".*\\.(q|k)_proj",
-               *halves[] = {"q_proj", "model.layers.1.self_attn.k_proj"};
-    const char *layer_word = "layers", *no_word = "h", *every = "all-linear";
-    int64_t second = 1, third = 2;
-    expect_pairs(b, &(LoraOptions){.r = 2, .alpha = 4, .targets = &regex, .n_targets = 1},
-                 "q0:2/4 k0:2/4 q1:2/4 k1:2/4");
-    expect_pairs(b, &(LoraOptions){.r = 2, .alpha = 4, .targets = halves, .n_targets = 2},
-                 "q0:2/4 q1:2/4 k1:2/4");
-    LoraOptions opt = {
-        .r = 2, .alpha = 4, .targets = &regex, .n_targets = 1, .layers = &second, .n_layers = 1};
-    expect_pairs(b, &opt, "q1:2/4 k1:2/4");
-    opt.layers_pattern = &layer_word;
-    opt.n_layers_pattern = 1;
-    expect_pairs(b, &opt, "q1:2/4 k1:2/4");
-    ModuleNumber ranks[] = {{"k_proj", 3}, {"layers\\.1.*", 5}},
-                 alphas[] = {{"^model.*1.*q_proj", 7}};
-    expect_pairs(b,
-                 &(LoraOptions){.r = 2,
-                                .alpha = 4,
-                                .targets = &regex,
-                                .n_targets = 1,
-                                .ranks = ranks,
-                                .n_ranks = 2,
-                                .alphas = alphas,
-                                .n_alphas = 1},
-                 "q0:2/4 k0:3/4 q1:5/7 k1:3/4");
-    Adapter *a = NULL;
-    opt.layers_pattern = &no_word;
-    expect(adapter_create(&a, b, "x", &opt), ERR_CONFIG, "is in layer 1 by layers_pattern");
-    opt = (LoraOptions){.r = 2, .alpha = 4, .layers = &third, .n_layers = 1};
-    expect(adapter_create(&a, b, "x", &opt), ERR_CONFIG,
-           "no module of a LlamaForCausalLM is in layer 2");
-    ranks[0].module = "o_proj";
-    opt = (LoraOptions){.r = 2, .alpha = 4, .ranks = ranks, .n_ranks = 1};
-    expect(adapter_create(&a, b, "x", &opt), ERR_CONFIG,
-           "rank_pattern: `o_proj` means no module that");
-    const char *broken = "(q_proj", *nothing = ".*\\.x_proj";
-    opt = (LoraOptions){.r = 2, .alpha = 4, .targets = &broken, .n_targets = 1};
-    expect(adapter_create(&a, b, "x", &opt), ERR_CONFIG, "LoRA pattern of modules: (q_proj");
-    opt.targets = &nothing;
-    expect(adapter_create(&a, b, "x", &opt), ERR_CONFIG, "target module `.*\\.x_proj` is not in a");
-    opt = (LoraOptions){
-        .r = 2, .alpha = 4, .targets = &every, .n_targets = 1, .excludes = &regex, .n_excludes = 1};
-    assert_int_equal(adapter_create(&a, b, "x", &opt), OK);
-    assert_null(adapter_pair(a, slot_of(1, SLOT_K)));
-    assert_non_null(adapter_pair(a, slot_of(1, SLOT_V)));
-    adapter_close(a);
-    base_close(b);
-    world_close(&w);
-}
-
 /* A starts with standard deviation 1/r and mean 0, or uniform to 1/sqrt(inputs); B at 0. */
 static void test_adapter__starts_as_peft_starts_it(void **state) {
     (void)state;
@@ -606,7 +533,6 @@ int main(void) {
         cmocka_unit_test(test_base_clone__is_independent),
         cmocka_unit_test(test_base_open__names_what_is_wrong),
         cmocka_unit_test(test_adapter__excluded_modules_have_no_pair),
-        cmocka_unit_test(test_adapter__patterns_name_modules_ranks_and_layers),
         cmocka_unit_test(test_adapter__starts_as_peft_starts_it),
         cmocka_unit_test(test_adapter__names_what_is_wrong),
         cmocka_unit_test(test_base_open__random_weights_have_the_right_spread),

@@ -42,9 +42,32 @@ static void test_setup_lora__nothing_is_excluded_by_default(void **state) {
     config_case_close(&c);
 }
 
+static void test_setup_lora__numbers_are_checked(void **state) {
+    (void)state;
+    static const char *const wrong[][2] = {
+        {"rank_pattern: {q_proj: 2.5}",
+         "`peft.rank_pattern`: `q_proj` must have a whole number above 0, not `2.5`"},
+        {"alpha_pattern: {q_proj: much}",
+         "`peft.alpha_pattern`: `q_proj` must have a number above 0, not `much`"},
+        {"layers_to_transform: [0, -1]",
+         "`peft.layers_to_transform` must hold whole numbers from 0, not `-1`"},
+    };
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        char *text = str_format("model: {path: m}\ndata: {train: d}\npeft: {%s}\n", wrong[i][0]);
+        ConfigCase c = config_case(STAGE_SFT, text, NULL);
+        char *line = str_format("a.yaml:3:8: %s", wrong[i][1]);
+        if (c.status != ERR_CONFIG || !strstr(str_text(&c.log), line))
+            fail_msg("%s", str_text(&c.log));
+        config_case_close(&c);
+        mem_free(line);
+        mem_free(text);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_setup_lora__options_are_the_configs),
+        cmocka_unit_test(test_setup_lora__numbers_are_checked),
         cmocka_unit_test(test_setup_lora__nothing_is_excluded_by_default),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
