@@ -100,7 +100,7 @@ def tokenizer_rows(hone, py, files, quick):
         for threads in (1, 2):
             words = [str(place / f"{name}.json"), str(texts), str(threads), str(n)]
             yield Row(f"tokenise {title}, {threads} thread{'s' * (threads > 1)}", "MB/s", mb,
-                      lambda words=words: hone.tokenize(*words), {"tokenizers": [py, str(HERE / "peers/tokenize.py"), *words]},
+                      lambda words=words: hone.tokenize(*words), {"tokenizers": [py, str(HERE / "peers/encode.py"), *words]},
                       lambda best, floor: mb / best["tokenizers"])
 
 

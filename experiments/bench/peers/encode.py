@@ -1,4 +1,4 @@
-"""tokenize.py PATH TEXTS THREADS TIMES: the tokenizer.json at PATH by Hugging Face's tokenizers, with the fastest of its
+"""encode.py PATH TEXTS THREADS TIMES: the tokenizer.json at PATH by Hugging Face's tokenizers, with the fastest of its
 calls: encode_batch_fast, which leaves offsets out."""
 import time
 
