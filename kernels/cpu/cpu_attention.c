@@ -206,8 +206,9 @@ void CPU_NAME(attn_fwd)(Dev *dev, Tensor out, Tensor lse, Tensor q, Tensor k, Te
                  .seq_ids = seq_ids.data,
                  .n_seqs = seq_start.shape[0] - 1,
                  .args = args};
-    int64_t next = 0; /* the first block that no thread has taken */
+    int64_t next = 0; /* the first group of heads that no thread has taken */
     int threads = cpu_threads(dev, q.shape[0] * q.shape[1] * ATTN_BLOCK);
+    int64_t group = heads_at_once(args.n_heads, q.shape[0] / ATTN_BLOCK, threads);
 #pragma omp parallel num_threads(threads) if (threads > 1)
     {
         AttnScratch scratch = scratch_of(dev);
@@ -216,9 +217,10 @@ void CPU_NAME(attn_fwd)(Dev *dev, Tensor out, Tensor lse, Tensor q, Tensor k, Te
         mine = next++;
         for (int64_t s = 0; s < f.n_seqs; s++) {
             for (int64_t row0 = 0; row0 < f.seq_start[s + 1] - f.seq_start[s]; row0 += ATTN_BLOCK) {
-                for (int64_t head = 0; head < args.n_heads; head++, block++) {
+                for (int64_t head0 = 0; head0 < args.n_heads; head0 += group, block++) {
                     if (block != mine) continue;
-                    fwd_block(&f, s, row0, head, &scratch);
+                    for (int64_t head = head0; head < head0 + group; head++)
+                        fwd_block(&f, s, row0, head, &scratch);
 #pragma omp atomic capture
                     mine = next++;
                 }

@@ -85,6 +85,12 @@ INLINE RowPanels row_panels(float *scratch, const float *rows, int64_t stride, i
     return (RowPanels){scratch, round_up(dim, PANEL_COLS)};
 }
 
+/* How many of a row's heads one thread takes in a go: all where that leaves enough to share, for
+ * they lie on the same lines of memory, and two threads that write there wait for one another. */
+INLINE int64_t heads_at_once(int64_t n_heads, int64_t places, int threads) {
+    return places >= 4 * threads ? n_heads : 1;
+}
+
 /* Eight scores from eight products: scaled, capped (tanh gives its curve's value, for the
  * backward), with ALiBi and the bias by distance. */
 INLINE Vec finish_scores(Vec dot, const QueryRow *row, int64_t key, const AttnArgs *args,

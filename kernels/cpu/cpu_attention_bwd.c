@@ -270,7 +270,8 @@ void CPU_NAME(attn_bwd)(Dev *dev, Tensor dq, Tensor dk, Tensor dv, Tensor dbias,
     int64_t seqs_a_job = b.dbias ? b.n_seqs : 1;
     int64_t jobs = b.dbias ? args.n_kv_heads : b.n_seqs * args.n_kv_heads;
     int threads = cpu_threads(dev, q.shape[0] * q.shape[1] * ATTN_BLOCK);
-#pragma omp parallel for schedule(dynamic) num_threads(threads) if (threads > 1)
+    int64_t at_once = b.dbias ? 1 : heads_at_once(args.n_kv_heads, b.n_seqs, threads);
+#pragma omp parallel for schedule(dynamic, at_once) num_threads(threads) if (threads > 1)
     for (int64_t job = 0; job < jobs; job++) {
         BwdScratch scratch = scratch_of(dev);
         int64_t seq0 = job / args.n_kv_heads;
