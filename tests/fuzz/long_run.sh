@@ -38,7 +38,8 @@ for target in "${targets[@]}"; do
     files=$(sed -n 's/^ \* Parser: //p' "$source/tests/fuzz/$target.c")
     cd "$source"
     lines=$(llvm-cov report "$program" -instr-profile="$folder/$target/lines.data" | files="$files" awk '
-        BEGIN {split(ENVIRON["files"], list, "\n"); for (i in list) wanted["../" list[i]] = 1}
+        BEGIN {split(ENVIRON["files"], list, "\n"); for (i in list) wanted[list[i]] = 1}
+        {sub(/^(\.\.\/)+/, "", $1)} # as seen from where it was built
         $1 in wanted {all += $8; missed += $9} END {printf "%d of %d", all - missed, all}')
     awk -v target="$target" -v day="$(date +%F)" -v lines="$lines" '
         / cov: / {for (i = 1; i < NF; i++) {if ($i == "cov:") edges = $(i + 1); if ($i == "ft:") features = $(i + 1)
