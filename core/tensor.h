@@ -18,8 +18,11 @@
 #define TENSOR_MAX_RANK 4
 
 /* How a matrix [O,I] lies in memory. LAYOUT_PANEL is what op_pack makes for the GEMM: panels of
- * PANEL_COLS outputs, inside a panel input by input (see kernels/op_matmul.h). */
-typedef enum TensorLayout { LAYOUT_ROW, LAYOUT_PANEL } TensorLayout;
+ * PANEL_COLS outputs, inside a panel input by input (see kernels/op_matmul.h). LAYOUT_CODES: a
+ * quantized one (kernels/quant_weight.h). */
+typedef enum TensorLayout { LAYOUT_ROW, LAYOUT_PANEL, LAYOUT_CODES } TensorLayout;
+
+struct QuantScales;
 
 typedef struct Tensor {
     void *data; /* NULL: no tensor (an optional argument left out) */
@@ -27,6 +30,7 @@ typedef struct Tensor {
     TensorLayout layout;
     int rank;
     int64_t shape[TENSOR_MAX_RANK];
+    const struct QuantScales *scales; /* of LAYOUT_CODES, else NULL */
 } Tensor;
 
 Tensor tensor_none(void);

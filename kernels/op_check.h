@@ -5,11 +5,12 @@
 
 #include "core/check.h"
 #include "kernels/backend.h"
+#include "kernels/quant_weight.h"
 
 static inline void need_type(const char *what, Tensor t, DType dtype) {
     CHECK(t.data, "%s is missing", what);
     CHECK(t.dtype == dtype, "%s is %s, not %s", what, dtype_name(t.dtype), dtype_name(dtype));
-    CHECK(t.layout == LAYOUT_ROW, "%s is in panels", what);
+    CHECK(t.layout == LAYOUT_ROW, "%s does not lie in rows", what);
 }
 
 static inline void need_1d(const char *what, Tensor t, DType dtype, int64_t n) {
@@ -38,15 +39,20 @@ static inline void need_rank(const char *what, Tensor t, int rank) {
     CHECK(t.rank == rank, "%s has rank %d, not %d", what, t.rank, rank);
 }
 
-/* A weight: [O,I] of any float type that fits the device (f64 only where that is real). */
+/* A weight: [O,I] of any float type that fits the device (f64 only where that is real), or
+ * quantized. */
 static inline void need_weight(const char *what, const Dev *dev, Tensor t) {
     need_rank(what, t, 2);
+    CHECK((t.layout == LAYOUT_CODES) == (t.scales != NULL), "%s: codes and scales go together",
+          what);
+    if (t.scales) return;
     CHECK(t.dtype == dev_real(dev) || t.dtype == DTYPE_F32 || t.dtype == DTYPE_BF16 ||
               t.dtype == DTYPE_F16,
           "%s is %s", what, dtype_name(t.dtype));
 }
 
 static inline size_t memory_bytes(Tensor t) {
+    if (t.layout == LAYOUT_CODES) return quant_weight_bytes(t.scales->kind, t.shape[0], t.shape[1]);
     if (t.layout == LAYOUT_PANEL) return panel_bytes(t.dtype, t.shape[0], t.shape[1]);
     return tensor_bytes(t);
 }

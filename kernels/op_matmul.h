@@ -7,7 +7,8 @@
  * ascending, times alpha; blocks are added to y, or stored when first and not `accumulate`, in
  * ascending order.)
  *
- * Weights may be real, f32, bf16 or f16; they are widened before they are multiplied.
+ * Weights may be real, f32, bf16 or f16, or quantized (quant_weight.h); they are widened before
+ * they are multiplied.
  */
 #ifndef HONE_KERNELS_OP_MATMUL_H
 #define HONE_KERNELS_OP_MATMUL_H
@@ -34,7 +35,7 @@ typedef struct LinearArgs {
 
 /* y[N,O] = alpha x[N,I] w[O,I]^T (+ bias[O] real|none, added after alpha). y, x real. */
 void op_linear_fwd(Dev *dev, Tensor y, Tensor x, Tensor w, Tensor bias, LinearArgs args);
-/* dx[N,I] = alpha dy[N,O] w[O,I]. w LAYOUT_ROW. */
+/* dx[N,I] = alpha dy[N,O] w[O,I]. w LAYOUT_ROW or LAYOUT_CODES. */
 void op_linear_dx(Dev *dev, Tensor dx, Tensor dy, Tensor w, LinearArgs args);
 /* dw[O,I] += alpha dy[N,O]^T x[N,I], rows summed in ascending order. Always accumulates; dw real,
  * row. */

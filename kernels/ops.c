@@ -23,7 +23,7 @@ size_t panel_bytes(DType dtype, int64_t outputs, int64_t inputs) {
 static void check_pack(const Dev *dev, Tensor packed, Tensor w, int64_t outputs, int64_t inputs) {
     need_weight("pack: w", dev, w);
     need_weight("pack: packed", dev, packed);
-    CHECK(w.layout == LAYOUT_ROW, "pack: w is in panels already");
+    CHECK(w.layout == LAYOUT_ROW, "pack: w does not lie in rows");
     CHECK(packed.layout == LAYOUT_PANEL, "pack: packed is not LAYOUT_PANEL");
     CHECK(packed.shape[0] == outputs && packed.shape[1] == inputs,
           "pack: packed is [%lld,%lld], not [%lld,%lld]", (long long)packed.shape[0],
@@ -60,7 +60,7 @@ void op_linear_dx(Dev *dev, Tensor dx, Tensor dy, Tensor w, LinearArgs args) {
     DType real = dev_real(dev);
     need_rank("linear_dx: dy", dy, 2);
     need_weight("linear_dx: w", dev, w);
-    CHECK(w.layout == LAYOUT_ROW,
+    CHECK(w.layout != LAYOUT_PANEL,
           "linear_dx: w is in panels; pack_transposed and linear_fwd do that");
     need_2d("linear_dx: dy", dy, real, dy.shape[0], w.shape[0]);
     need_2d("linear_dx: dx", dx, real, dy.shape[0], w.shape[1]);

@@ -1,5 +1,6 @@
 #include "kernels/cpu/cpu_gemm.h"
 
+#include "kernels/cpu/cpu_quant.h"
 #include "kernels/cpu/cpu_tile.h"
 
 #include <omp.h>
@@ -155,6 +156,12 @@ void CPU_NAME(gemm_pack_panel)(float *panel, const Gemm *g, int64_t p, int64_t k
     case GEMM_IN_ROWS:
         pack_in_rows(panel, g, k0 * g->b_stride + col, g->b_stride, cols, n_k);
         return;
+    case GEMM_CODES_OUT:
+        CPU_NAME(quant_pack_out)(panel, g, p, k0, n_k);
+        return;
+    case GEMM_CODES_IN:
+        CPU_NAME(quant_pack_in)(panel, g, p, k0, n_k);
+        return;
     case GEMM_PANEL:
         pack_in_rows(panel, g, (p * g->k + k0) * PANEL_COLS, PANEL_COLS, PANEL_COLS, n_k);
         return;
@@ -299,6 +306,7 @@ static Grid choose_grid(int64_t m, int64_t panels, bool pack_a, int n) {
 }
 
 void CPU_NAME(gemm)(const Dev *dev, const Gemm *whole) {
+    if (CPU_NAME(quant_few)(dev, whole)) return;
     Gemm rest = *whole, *g = &rest;
     int64_t done = CPU_NAME(gemm_narrow)(dev, whole);
     if (done == g->m) return;

@@ -11,13 +11,16 @@
 
 #include "kernels/cpu/cpu.h"
 #include "kernels/cpu/cpu_tile.h"
+#include "kernels/quant_weight.h"
 
 #define GEMM_K_BLOCK 384
 
 typedef enum GemmLayout {
-    GEMM_PANEL,    /* LAYOUT_PANEL */
-    GEMM_OUT_ROWS, /* b[k][n] at [n * stride + k]: a weight [O,I] used forward */
-    GEMM_IN_ROWS   /* b[k][n] at [k * stride + n]: a weight [O,I] used backward */
+    GEMM_PANEL,     /* LAYOUT_PANEL */
+    GEMM_OUT_ROWS,  /* b[k][n] at [n * stride + k]: a weight [O,I] used forward */
+    GEMM_IN_ROWS,   /* b[k][n] at [k * stride + n]: a weight [O,I] used backward */
+    GEMM_CODES_OUT, /* LAYOUT_CODES used forward: b[k][n] is w[n][k] */
+    GEMM_CODES_IN   /* LAYOUT_CODES used backward: b[k][n] is w[k][n] */
 } GemmLayout;
 
 typedef struct Gemm {
@@ -29,6 +32,7 @@ typedef struct Gemm {
     DType b_dtype;
     GemmLayout b_layout;
     int64_t b_stride;
+    const QuantScales *scales; /* of codes */
     float *c;
     int64_t c_stride;
     const float *bias; /* [N] or NULL */

@@ -1,11 +1,18 @@
 #include "kernels/cpu/cpu_gemm.h"
 #include "kernels/cpu/cpu_vec.h"
 
+static GemmLayout layout_of(Tensor w, GemmLayout row_layout) {
+    if (w.layout == LAYOUT_CODES)
+        return row_layout == GEMM_OUT_ROWS ? GEMM_CODES_OUT : GEMM_CODES_IN;
+    return w.layout == LAYOUT_PANEL ? GEMM_PANEL : row_layout;
+}
+
 static Gemm gemm_of_weight(Tensor w, GemmLayout row_layout) {
     return (Gemm){.b = w.data,
                   .b_dtype = w.dtype,
-                  .b_layout = w.layout == LAYOUT_PANEL ? GEMM_PANEL : row_layout,
-                  .b_stride = w.shape[1]};
+                  .b_layout = layout_of(w, row_layout),
+                  .b_stride = w.shape[1],
+                  .scales = w.scales};
 }
 
 void CPU_NAME(linear_fwd)(Dev *dev, Tensor y, Tensor x, Tensor w, Tensor bias, LinearArgs args) {

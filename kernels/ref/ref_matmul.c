@@ -37,8 +37,7 @@ void REF(linear_fwd)(Dev *dev, Tensor y, Tensor x, Tensor w, Tensor bias, Linear
     for (int64_t n = 0; n < x.shape[0]; n++) {
         for (int64_t o = 0; o < outputs; o++) {
             real sum = 0;
-            for (int64_t i = 0; i < inputs; i++)
-                sum += row(x, n)[i] * load(w, weight_place(w, o, i));
+            for (int64_t i = 0; i < inputs; i++) sum += row(x, n)[i] * weight_at(w, o, i);
             sum *= (real)args.alpha;
             if (!tensor_is_none(bias)) sum += reals(bias)[o];
             row(y, n)[o] = args.accumulate ? row(y, n)[o] + sum : sum;
@@ -53,7 +52,7 @@ void REF(linear_dx)(Dev *dev, Tensor dx, Tensor dy, Tensor w, LinearArgs args) {
     for (int64_t n = 0; n < dy.shape[0]; n++) {
         for (int64_t i = 0; i < inputs; i++) {
             real sum = 0;
-            for (int64_t o = 0; o < outputs; o++) sum += row(dy, n)[o] * load(w, o * inputs + i);
+            for (int64_t o = 0; o < outputs; o++) sum += row(dy, n)[o] * weight_at(w, o, i);
             sum *= (real)args.alpha;
             row(dx, n)[i] = args.accumulate ? row(dx, n)[i] + sum : sum;
         }

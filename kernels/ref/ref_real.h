@@ -8,6 +8,7 @@
 
 #include "core/check.h"
 #include "kernels/backend.h"
+#include "kernels/quant_weight.h"
 
 #include <tgmath.h>
 
@@ -64,6 +65,12 @@ static inline int64_t weight_place(Tensor w, int64_t o, int64_t i) {
     int64_t inputs = w.shape[1];
     if (w.layout == LAYOUT_ROW) return o * inputs + i;
     return (o / PANEL_COLS * inputs + i) * PANEL_COLS + o % PANEL_COLS;
+}
+
+/* w[o][i] of a weight of any kind, widened. */
+static inline real weight_at(Tensor w, int64_t o, int64_t i) {
+    if (w.layout == LAYOUT_CODES) return (real)quant_weight_at(w, o, i);
+    return load(w, weight_place(w, o, i));
 }
 
 #endif

@@ -18,6 +18,7 @@
 
 #include "core/mem.h"
 #include "kernels/ops.h"
+#include "kernels/quant_weight.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -54,6 +55,10 @@ typedef struct OpArg {
     bool diff;         /* has a gradient */
     bool adds;         /* the backward adds to it */
     bool no_cotangent; /* an output that no loss looks at (statistics for the backward) */
+    bool coded;        /* a weight in LAYOUT_CODES; values are what is quantized: */
+    QuantKind kind;
+    int64_t block;
+    bool nested, reversed; /* scales too; rows stand in the opposite order of the file's */
 } OpArg;
 
 typedef struct OpCase OpCase;
@@ -193,6 +198,7 @@ typedef struct OpBuffer {
     unsigned char *before; /* a copy of the memory as it was stored */
     size_t bytes, shift;
     Tensor t;
+    QuantScales scales; /* of codes; its arrays are the buffer's */
 } OpBuffer;
 
 static inline size_t op_place(const OpArg *a, int64_t i) {
@@ -246,25 +252,61 @@ static inline double op_get(const void *p, DType t, size_t i) {
     }
 }
 
+/* The scales of a coded argument, and its codes as in a file (the caller's). */
+static inline uint8_t *op_quantize(QuantScales *s, const OpArg *a, const double *values) {
+    int64_t n = op_arg_numel(a), rows = a->shape[0], blocks = rows;
+    float *x = mem_alloc((size_t)n * sizeof *x);
+    int32_t *row = mem_alloc((size_t)rows * sizeof *row);
+    uint8_t *codes = mem_zalloc((size_t)n, 1);
+    for (int64_t i = 0; i < n; i++) x[i] = (float)values[i];
+    for (int64_t r = 0; r < rows; r++) row[r] = (int32_t)(a->reversed ? rows - 1 - r : r);
+    *s = (QuantScales){.kind = a->kind,
+                       .inputs = a->shape[1],
+                       .block = a->kind == QUANT_INT8 ? a->shape[1] : a->block,
+                       .row = row};
+    if (a->kind != QUANT_INT8) blocks = quant_blocks(n, a->block);
+    s->absmax = mem_alloc((size_t)blocks * sizeof *s->absmax);
+    if (a->kind == QUANT_INT8)
+        quant_int8((int8_t *)codes, s->absmax, x, rows, a->shape[1]);
+    else
+        quant_4bit(codes, s->absmax, x, n, a->block, a->kind);
+    if (a->nested) {
+        s->absmax_code = mem_alloc((size_t)blocks);
+        s->nested = mem_alloc((size_t)blocks * sizeof *s->nested);
+        s->mean = quant_nest(s->absmax_code, s->nested, s->absmax, blocks);
+        mem_free(s->absmax);
+        s->absmax = NULL;
+    }
+    mem_free(x);
+    return codes;
+}
+
 /* values NULL: all NaN (integers: -1). shift: elements past 64-byte alignment. */
 static inline void op_buffer_open(OpBuffer *b, const OpArg *a, DType dtype, const double *values,
                                   int shift) {
     bool panel = a->layout == LAYOUT_PANEL;
-    b->bytes = panel ? panel_bytes(dtype, a->shape[0], a->shape[1])
-                     : (size_t)op_arg_numel(a) * dtype_size(dtype);
+    b->bytes = a->coded ? quant_weight_bytes(a->kind, a->shape[0], a->shape[1])
+               : panel  ? panel_bytes(dtype, a->shape[0], a->shape[1])
+                        : (size_t)op_arg_numel(a) * dtype_size(dtype);
     b->shift = (size_t)shift * dtype_size(dtype);
     size_t whole = b->bytes + 2 * OP_GUARD_BYTES + b->shift;
     b->base = mem_aligned(whole);
     memset(b->base, 0xA5, whole);
     unsigned char *data = b->base + OP_GUARD_BYTES + b->shift;
     if (panel && values) memset(data, 0, b->bytes);
-    for (int64_t i = 0; i < op_arg_numel(a); i++)
+    for (int64_t i = 0; i < op_arg_numel(a) && !a->coded; i++)
         op_put(data, dtype, op_place(a, i), values ? values[i] : (double)NAN);
-    b->before = mem_alloc(b->bytes + 1);
-    memcpy(b->before, data, b->bytes);
     b->t = a->rank == 1 ? tensor_1d(data, dtype, a->shape[0])
                         : tensor_2d(data, dtype, a->shape[0], a->shape[1]);
     b->t.layout = a->layout;
+    if (a->coded) {
+        uint8_t *codes = op_quantize(&b->scales, a, values);
+        b->t = quant_weight(data, &b->scales, a->shape[0]);
+        quant_weight_set(b->t, codes);
+        mem_free(codes);
+    }
+    b->before = mem_alloc(b->bytes + 1);
+    memcpy(b->before, data, b->bytes);
 }
 
 static inline bool op_buffer_changed(const OpBuffer *b) {
@@ -280,6 +322,10 @@ static inline void op_buffer_close(OpBuffer *b, const OpCase *c, const char *nam
         if (end[i] != 0xA5) fail_msg("%s: wrote past the end of %s", c->label, name);
     mem_free(b->base);
     mem_free(b->before);
+    mem_free(b->scales.absmax);
+    mem_free(b->scales.absmax_code);
+    mem_free(b->scales.nested);
+    mem_free((void *)(uintptr_t)b->scales.row);
     *b = (OpBuffer){0};
 }
 
@@ -287,6 +333,7 @@ static inline void op_buffer_close(OpBuffer *b, const OpCase *c, const char *nam
 static inline double *op_buffer_read(const OpBuffer *b, const OpArg *a) {
     int64_t n = op_arg_numel(a);
     double *out = mem_zalloc((size_t)n + 1, sizeof *out);
+    if (a->coded) return out;   /* only read by ops */
     size_t held = 0, whole = 0; /* values that are not zero */
     for (int64_t i = 0; i < n; i++) {
         out[i] = op_get(b->t.data, b->t.dtype, op_place(a, i));

@@ -104,6 +104,20 @@ static inline OpCase linear_case(const char *label, int64_t n, int64_t o, int64_
                     .args.linear = args};
 }
 
+/* A quantized weight; bias and options as they come. */
+static inline OpCase coded_case(const char *label, int64_t n, int64_t o, int64_t i, QuantKind kind,
+                                int64_t block, bool nested, bool reversed, LinearArgs args) {
+    OpCase c = linear_case(label, n, o, i, DTYPE_F32, false, !args.accumulate, args);
+    OpArg *w = &c.arg[2];
+    w->layout = LAYOUT_CODES;
+    w->coded = true;
+    w->kind = kind;
+    w->block = block;
+    w->nested = nested;
+    w->reversed = reversed;
+    return c;
+}
+
 static inline void pack_case_fwd(Dev *dev, const OpCase *c, const Tensor *t) {
     (void)c;
     op_pack(dev, t[0], t[1]);
@@ -148,6 +162,18 @@ static inline void add_matmul_cases(OpCases *all) {
     op_cases_add(all, linear_case("linear f16, panels", 9, 31, 20, DTYPE_F16, true, false, one));
     op_cases_add(all, linear_case("linear f32", 9, 31, 20, DTYPE_F32, false, false, add));
     op_cases_add(all, linear_case("linear f32, panels", 9, 31, 20, DTYPE_F32, true, false, add));
+    op_cases_add(all, coded_case("linear nf4", 67, 50, 128, QUANT_NF4, 64, false, false, one));
+    op_cases_add(all, coded_case("linear nf4, a row", 1, 50, 800, QUANT_NF4, 64, true, false, one));
+    op_cases_add(all, coded_case("linear nf4, add", 3, 33, 448, QUANT_NF4, 64, true, true, add));
+    op_cases_add(all,
+                 coded_case("linear nf4, cut blocks", 4, 70, 36, QUANT_NF4, 64, false, true, one));
+    op_cases_add(all, coded_case("linear nf4, odd", 5, 19, 45, QUANT_NF4, 64, true, false, one));
+    op_cases_add(all, coded_case("linear fp4", 2, 16, 256, QUANT_FP4, 128, false, false, one));
+    op_cases_add(all, coded_case("linear fp4, add", 20, 35, 96, QUANT_FP4, 4096, true, false, add));
+    op_cases_add(all, coded_case("linear int8", 40, 37, 45, QUANT_INT8, 0, false, true, one));
+    op_cases_add(all,
+                 coded_case("linear int8, a row", 1, 37, 801, QUANT_INT8, 0, false, false, one));
+    op_cases_add(all, coded_case("linear int8, add", 3, 64, 96, QUANT_INT8, 0, false, false, add));
     add_pack_case(all, "pack", false, real, real, 37, 21);
     add_pack_case(all, "pack, whole panels", false, real, real, 48, 16);
     add_pack_case(all, "pack bf16", false, DTYPE_BF16, DTYPE_BF16, 17, 9);

@@ -329,6 +329,33 @@ static void test_ops_rows__transposed_panels_give_dx(void **state) {
     op_values_free(&b);
 }
 
+/* Codes are widened to numbers; nothing else is different about them. */
+static void test_ops_rows__codes_give_the_bits_of_their_values(void **state) {
+    const Subject *s = *state;
+    const OpArg *w = &s->c->arg[2];
+    OpCase plain = *s->c;
+    plain.arg[2].coded = false;
+    plain.arg[2].layout = LAYOUT_ROW;
+    OpValues in, v, a, b;
+    OpBuffer coded;
+    op_values_make(&in, s->c);
+    op_values_make(&v, &plain);
+    op_buffer_open(&coded, w, DTYPE_F32, in.t[2], 0);
+    for (int64_t o = 0; o < w->shape[0]; o++)
+        for (int64_t i = 0; i < w->shape[1]; i++)
+            v.t[2][o * w->shape[1] + i] = (double)quant_weight_at(coded.t, o, i);
+    op_buffer_close(&coded, s->c, w->name);
+    for (int pass = PASS_FWD; pass <= PASS_BWD; pass++) {
+        op_call(&a, s->c, s->dev, &in, (OpPass)pass, 0);
+        op_call(&b, &plain, s->dev, &v, (OpPass)pass, 0);
+        compare_all(s, "codes", (OpPass)pass, &a, &b);
+        op_values_free(&a);
+        op_values_free(&b);
+    }
+    op_values_free(&in);
+    op_values_free(&v);
+}
+
 /* ---- the list ---- */
 
 typedef struct TestList {
@@ -349,6 +376,10 @@ static void add_case(TestList *list, const OpCase *c, int isa) {
     if (count_rows(c) > 0) {
         add(list, c, isa, "cuts", test_ops_rows__do_not_depend_on_cuts);
         add(list, c, isa, "places", test_ops_rows__do_not_depend_on_places);
+    }
+    if (c->arg[2].coded) {
+        add(list, c, isa, "codes", test_ops_rows__codes_give_the_bits_of_their_values);
+        return;
     }
     if (c->fwd == linear_case_fwd)
         add(list, c, isa, "panels", test_ops_rows__panels_give_the_bits_of_rows);
