@@ -1,3 +1,4 @@
+#define _DEFAULT_SOURCE 1 /* madvise */
 #define _XOPEN_SOURCE 700 /* realpath */
 #include "core/file.h"
 
@@ -117,6 +118,13 @@ Status file_map(FileMap *out, const char *path) {
     Status st = map_fd(out, fd, path);
     close(fd); /* the mapping holds the file by itself */
     return st;
+}
+
+void file_forget(const void *p, size_t bytes) {
+    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+    uintptr_t first = ((uintptr_t)p + page - 1) / page * page,
+              end = ((uintptr_t)p + bytes) / page * page;
+    if (first < end) (void)madvise((void *)first, end - first, MADV_DONTNEED);
 }
 
 void file_unmap(FileMap *m) {

@@ -26,6 +26,8 @@ typedef struct FileMap {
     bool mapped;
 } FileMap;
 Status file_map(FileMap *out, const char *path);
+/* Bytes of a mapping that were read need not stay in memory; read again, they come back. */
+void file_forget(const void *p, size_t bytes);
 void file_unmap(FileMap *m); /* a zeroed one is fine */
 
 /* Makes a folder and those above it; fine when it is there. ERR_CREATE when a file is in the way.

@@ -22,8 +22,8 @@ typedef struct QuantScales {
     uint8_t *absmax_code; /* [blocks] */
     float *nested;        /* [blocks / QUANT_NESTED_BLOCK, rounded up] */
     float mean;
-    int64_t first;      /* our row 0 of a part is row `first` of the whole */
-    const int32_t *row; /* the file's row of each of the whole's rows; NULL: the same */
+    int64_t first; /* our row 0 of a part is row `first` of the whole */
+    int32_t *row;  /* the file's row of each of the whole's rows; NULL: the same */
 } QuantScales;
 
 /* Bytes of the codes of outputs x inputs. */

@@ -10,8 +10,10 @@
 #include "kernels/ops.h"
 #include "model/formats/gguf_model.h"
 #include "model/formats/import.h"
+#include "model/quantized.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 /* ---- wiring: sizes and options into the layers
@@ -244,11 +246,40 @@ static DType dtype_of(const Base *b, const WeightRef *ref) {
     return b->trainable || ref->rank == 1 ? dev_real(b->dev) : b->dtype;
 }
 
-static Status alloc_weights(Base *b) {
+/* Does `part` stand in the dotted name, whole words? As transformers compares them. */
+static bool holds_words(const char *name, const char *part) {
+    size_t n = strlen(part);
+    for (const char *p = strstr(name, part); p; p = strstr(p + 1, part))
+        if ((p == name || p[-1] == '.') && (p[n] == '.' || p[n] == '\0')) return true;
+    return false;
+}
+
+/* The projection whose weight is quantized, or NULL. */
+static const Linear *quantized_linear(const Base *b, const WeightRef *r, const QuantOptions *q) {
+    for (int i = 0; i < b->n_modules && q->on; i++) {
+        if (&b->modules[i].linear->w != r->weight) continue;
+        for (int k = 0; k < q->n_skips; k++)
+            if (holds_words(b->modules[i].name, q->skips[k])) return NULL;
+        return b->modules[i].linear;
+    }
+    return NULL;
+}
+
+static Status alloc_weights(Base *b, const QuantOptions *quant) {
+    CHECK(!quant->on || !b->trainable, "quantized weights do not train");
+    bool nested = quant->nested && quant->kind != QUANT_INT8;
+    snprintf(b->info.storage, sizeof b->info.storage, "%s%s",
+             quant->on ? quant_name(quant->kind)
+                       : dtype_name(b->trainable ? dev_real(b->dev) : b->dtype),
+             quant->on && nested ? " with double quantization" : "");
     for (int i = 0; i < b->n_refs; i++) {
         WeightRef *r = &b->refs[i];
-        TRY(weight_alloc(r->weight, b->dev, dtype_of(b, r), r->rank, r->rows, r->cols,
-                         b->trainable));
+        const Linear *m = quantized_linear(b, r, quant);
+        if (m)
+            TRY(quantized_alloc(r->weight, b->dev, quant, r->name, b->dtype, m));
+        else
+            TRY(weight_alloc(r->weight, b->dev, dtype_of(b, r), r->rank, r->rows, r->cols,
+                             b->trainable));
     }
     if (b->arch.tied && b->with_head) b->head = b->stack.embed;
     if (base_has_encoder(b)) b->encoder.embed = b->stack.embed;
@@ -267,10 +298,11 @@ static Status base_create(Base **out, Dev *dev, Json *config, const char *where,
     b->trainable = trainable;
     TRY(arch_config_read(&b->arch, config, where));
     if (b->arch.n_encoder_layers && (!takes_source || trunk_only || b->arch.classifier))
-        return status_fail(ERR_DATA,
-                           "%s: %s is an encoder-decoder; sft and the verbs score, generate, init, export "
-                           "and merge of hone take one, nothing else does",
-                           where, b->arch.spec->architecture);
+        return status_fail(
+            ERR_DATA,
+            "%s: %s is an encoder-decoder; sft and the verbs score, generate, init, export "
+            "and merge of hone take one, nothing else does",
+            where, b->arch.spec->architecture);
     b->with_head = !trunk_only && !b->arch.classifier;
     TRY(wire(b));
     import_name_weights(b);
@@ -281,7 +313,7 @@ static Status base_create(Base **out, Dev *dev, Json *config, const char *where,
 void base_close(Base *b) {
     if (!b) return;
     for (int i = 0; i < b->n_refs; i++) {
-        dev_free(b->dev, b->refs[i].weight->value.data);
+        weight_free(b->refs[i].weight, b->dev);
         mem_free(b->refs[i].name);
     }
     for (int i = 0; i < b->n_modules; i++) mem_free(b->modules[i].name);
@@ -396,7 +428,7 @@ static Status open_random(Base **out, Dev *dev, const BaseOptions *opt) {
     TRY(json_read_file(&config, opt->config));
     TRY(base_create(out, dev, config, opt->config, opt->dtype, opt->trainable, opt->trunk_only,
                     opt->takes_source));
-    TRY(alloc_weights(*out));
+    TRY(alloc_weights(*out, &opt->quant));
     for (int i = 0; i < (*out)->n_refs; i++) TRY(init_weight(*out, &(*out)->refs[i], opt->seed));
     return OK;
 }
@@ -435,7 +467,7 @@ static Status open_folder(Base **out, Dev *dev, const BaseOptions *opt) {
     TRY_GOTO(st, st, out);
     (*out)->folder = mem_strdup(opt->path);
     TRY_GOTO(import_check(*out, file), st, out);
-    TRY_GOTO(alloc_weights(*out), st, out);
+    TRY_GOTO(alloc_weights(*out, &opt->quant), st, out);
     TRY_GOTO(import_weights(*out, file), st, out);
 out:
     json_free(config);
@@ -455,7 +487,7 @@ static Status open_gguf(Base **out, Dev *dev, const BaseOptions *opt) {
              st, out);
     (*out)->folder = mem_strdup(opt->path);
     TRY_GOTO(gguf_check(*out, g), st, out);
-    TRY_GOTO(alloc_weights(*out), st, out);
+    TRY_GOTO(alloc_weights(*out, &opt->quant), st, out);
     st = gguf_import(*out, g);
 out:
     gguf_close(g);
@@ -500,9 +532,11 @@ bool base_is_frozen(const Base *b) {
 
 Status base_clone(Base **out, const Base *from, bool trainable) {
     Base *b = NULL;
+    for (int i = 0; i < from->n_modules; i++)
+        CHECK(!from->modules[i].linear->w.quant, "a quantized base is shared, not copied");
     Status st = base_create(&b, from->dev, json_clone(from->config), "config.json", from->dtype,
                             trainable, !from->with_head, base_has_encoder(from));
-    if (st == OK) st = alloc_weights(b);
+    if (st == OK) st = alloc_weights(b, &(QuantOptions){0});
     if (st == OK) {
         if (from->folder) b->folder = mem_strdup(from->folder);
         for (int i = 0; i < b->n_refs; i++)
@@ -532,10 +566,7 @@ void base_params(ParamList *list, Base *b) {
 
 size_t base_bytes(const Base *b) {
     size_t n = 0;
-    for (int i = 0; i < b->n_refs; i++) {
-        const Weight *w = b->refs[i].weight;
-        n += tensor_bytes(w->value) + (weight_trains(w) ? tensor_bytes(w->grad) : 0);
-    }
+    for (int i = 0; i < b->n_refs; i++) n += weight_bytes(b->refs[i].weight);
     return n;
 }
 
@@ -549,9 +580,11 @@ void base_digest(const Base *b, char hex[65]) {
         sha256_update(&sha, t.shape, (size_t)t.rank * sizeof *t.shape);
         const char *dtype = dtype_name(t.dtype);
         sha256_update(&sha, dtype, strlen(dtype) + 1);
-        void *host = mem_alloc(tensor_bytes(t));
-        dev_download(b->dev, host, t);
-        sha256_update(&sha, host, tensor_bytes(t));
+        /* Quantized: codes and scales as they lie. */
+        size_t bytes = r->weight->quant ? r->weight->quant->bytes : tensor_bytes(t);
+        void *host = mem_alloc(bytes);
+        dev_download(b->dev, host, tensor_1d(t.data, DTYPE_U8, (int64_t)bytes));
+        sha256_update(&sha, host, bytes);
         mem_free(host);
     }
     unsigned char digest[32];

@@ -69,7 +69,7 @@ static Tensor panel_like(Arena *arena, Tensor w) {
 }
 
 static void pack_linear(Generator *g, const Linear *m, bool trains) {
-    if (weight_trains(&m->w) != trains) return;
+    if (weight_trains(&m->w) != trains || m->w.quant) return;
     int64_t first = 0;
     for (int p = 0; p < m->n_parts; p++) {
         Tensor part = tensor_rows(m->w.value, first, m->part[p]);
@@ -78,7 +78,7 @@ static void pack_linear(Generator *g, const Linear *m, bool trains) {
     }
 }
 
-/* Copies of the weights that train, or of those that do not. */
+/* Copies of the weights that train, or of those that do not; codes lie in panels as they are. */
 static void pack_weights(Generator *g, bool trains) {
     const Base *b = g->role.base;
     for (int i = 0; i < b->n_modules; i++) pack_linear(g, b->modules[i].linear, trains);
@@ -92,7 +92,7 @@ static void alloc_packed(Generator *g) {
     g->packed = mem_zalloc((size_t)base_slots(b) * LINEAR_PARTS, sizeof *g->packed);
     for (int i = 0; i < b->n_modules; i++) {
         const Linear *m = b->modules[i].linear;
-        for (int p = 0; p < m->n_parts; p++)
+        for (int p = 0; p < m->n_parts && !m->w.quant; p++)
             g->packed[m->slot * LINEAR_PARTS + p] =
                 panel_like(&g->arena, tensor_2d(NULL, m->w.value.dtype, m->part[p], m->inputs));
     }

@@ -15,6 +15,7 @@
 #define HONE_MODEL_MODEL_H
 
 #include "core/io/gguf_save.h"
+#include "core/quant.h"
 #include "core/rows.h"
 #include "core/status.h"
 #include "kernels/dev.h"
@@ -49,6 +50,17 @@ int64_t params_count(const ParamList *list); /* scalars */
 
 typedef struct Base Base;
 
+/* How the projections of a frozen base are stored, as bitsandbytes has it. Embeddings, norms,
+ * biases and the head stay as they are. */
+typedef struct QuantOptions {
+    bool on;
+    QuantKind kind;
+    int64_t block;            /* weights under one scale (not INT8) */
+    bool nested;              /* the scales are quantized too (not INT8) */
+    const char *const *skips; /* modules, or parts of their names, that are left alone */
+    int n_skips;
+} QuantOptions;
+
 typedef struct BaseOptions {
     const char *path;   /* Hugging Face folder or GGUF file; or NULL and */
     const char *config; /* a config.json: random weights from `seed`, drawn as transformers does
@@ -57,7 +69,8 @@ typedef struct BaseOptions {
     DType dtype;       /* how frozen weights are stored (f32, bf16, f16); trainable ones are real */
     bool trainable;    /* full fine-tuning: every weight gets a gradient */
     bool takes_source; /* passes give rows to an encoder too: an encoder-decoder may be opened */
-    bool trunk_only;   /* without lm_head: reward and value models, which ask for no log-probs */
+    QuantOptions quant; /* of a frozen base */
+    bool trunk_only;    /* without lm_head: reward and value models, which ask for no log-probs */
 } BaseOptions;
 
 typedef struct BaseInfo {
@@ -68,6 +81,7 @@ typedef struct BaseInfo {
         head_dim, mlp_width, max_positions;
     int64_t position_limit; /* sequences cannot be longer (learned positions; arch_position_limit);
                                0: they can */
+    char storage[48];       /* of its weights: "float32", "nf4 with double quantization" */
     int64_t n_params;       /* scalars, tied counted once */
     bool tied;
     int32_t bos_id, eos_id, pad_id; /* from config.json; -1 when absent */

@@ -3,6 +3,7 @@
 #include "core/check.h"
 #include "core/mem.h"
 #include "kernels/ops.h"
+#include "model/quantized.h"
 
 void params_add(ParamList *list, Param p) {
     if (list->n == list->cap) {
@@ -51,7 +52,21 @@ Status weight_alloc(Weight *w, Dev *dev, DType dtype, int rank, int64_t rows, in
     return OK;
 }
 
+void weight_free(Weight *w, Dev *dev) {
+    if (w->quant)
+        quantized_free(w, dev);
+    else
+        dev_free(dev, w->value.data);
+    *w = (Weight){0};
+}
+
+size_t weight_bytes(const Weight *w) {
+    if (w->quant) return w->quant->bytes;
+    return tensor_bytes(w->value) + (weight_trains(w) ? tensor_bytes(w->grad) : 0);
+}
+
 Status weight_upload(Weight *w, Dev *dev, DType dtype, const void *from) {
+    if (w->quant) return quantized_upload(w, dev, dtype, from);
     Tensor t = w->value;
     if (dtype == t.dtype) {
         dev_upload(dev, t, from);
@@ -66,6 +81,10 @@ Status weight_upload(Weight *w, Dev *dev, DType dtype, const void *from) {
 
 void weight_download(const Weight *w, Dev *dev, DType dtype, void *to) {
     Tensor t = w->value;
+    if (w->quant) {
+        quantized_download(w, dev, dtype, to);
+        return;
+    }
     if (dtype == t.dtype) {
         dev_download(dev, to, t);
         return;

@@ -8,8 +8,9 @@
 #include "model/model.h"
 
 typedef struct Weight {
-    Tensor value; /* none: the architecture has no such weight */
-    Tensor grad;  /* none: frozen */
+    Tensor value;            /* none: the architecture has no such weight */
+    Tensor grad;             /* none: frozen */
+    struct Quantized *quant; /* in few bits (model/quantized.h): value's codes by part; else NULL */
 } Weight;
 
 static inline bool weight_exists(const Weight *w) {
@@ -23,9 +24,11 @@ static inline bool weight_trains(const Weight *w) {
 Param param_of(const char *name, const Weight *w, bool decay);
 
 /* Device memory for value [shape of `like`] in dtype, and a cleared gradient when `trainable`. One
- * block: dev_free(w->value.data) frees both. */
+ * block, which weight_free frees. */
 Status weight_alloc(Weight *w, Dev *dev, DType dtype, int rank, int64_t rows, int64_t cols,
                     bool trainable);
+void weight_free(Weight *w, Dev *dev);
+size_t weight_bytes(const Weight *w); /* of value and gradient on the device */
 
 /* Values through the host: `from` holds numel elements of `dtype`; converted to the weight's own.
  */

@@ -31,7 +31,8 @@ static Status frozen_base(Base **out, PpoRoles *r, const char *path) {
         mem_free(folder);
         return OK;
     }
-    BaseOptions options = {.path = path, .dtype = setup_dtype(r->dtype, path), .trunk_only = true};
+    BaseOptions options = {
+        .path = path, .dtype = setup_dtype(r->dtype, path), .quant = r->quant, .trunk_only = true};
     Status st = base_open(out, r->dev, &options);
     if (st == OK)
         pool_add(r, *out, folder);
@@ -145,7 +146,7 @@ static Status open_value(PpoRoles *r, const Config *cfg, const Tokenizer *tok) {
 }
 
 Status roles_open(PpoRoles *r, Dev *dev, const Config *cfg, const Tokenizer *tok) {
-    *r = (PpoRoles){.dev = dev, .dtype = cfg->model.dtype};
+    *r = (PpoRoles){.dev = dev, .dtype = cfg->model.dtype, .quant = setup_quant(cfg)};
     TRY(setup_trainee(&r->policy, dev, cfg, "CAUSAL_LM", false));
     TRY(setup_check_vocab(r->policy.base, tok));
     r->policy_role = (Role){r->policy.base, r->policy.adapter, NULL};

@@ -27,7 +27,8 @@ typedef struct RewardModelRole {
 
 typedef struct PpoRoles {
     Dev *dev;
-    ModelDtype dtype; /* of frozen bases */
+    ModelDtype dtype;   /* of frozen bases */
+    QuantOptions quant; /* of them */
     Trainee policy;
     Role policy_role, ref_role, value_role;
     /* what the roles own beside the policy */

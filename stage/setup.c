@@ -227,6 +227,18 @@ DType setup_dtype(ModelDtype wanted, const char *folder) {
     FAIL("dtype %d", (int)wanted);
 }
 
+QuantOptions setup_quant(const Config *cfg) {
+    const QuantConfig *q = &cfg->quantization;
+    return (QuantOptions){
+        .on = q->load_in_4bit || q->load_in_8bit,
+        .kind = q->load_in_8bit ? QUANT_INT8 : q->bnb_4bit_quant_type,
+        .block = q->bnb_4bit_blocksize,
+        .nested = q->bnb_4bit_use_double_quant,
+        .skips = (const char *const *)q->llm_int8_skip_modules.items,
+        .n_skips = (int)q->llm_int8_skip_modules.n,
+    };
+}
+
 LoraOptions setup_lora(const Config *cfg, const char *task_type) {
     const PeftConfig *p = &cfg->peft;
     return (LoraOptions){
@@ -276,6 +288,7 @@ Status setup_trainee(Trainee *out, Dev *dev, const Config *cfg, const char *task
         .seed = (uint64_t)cfg->run.seed,
         .dtype = setup_dtype(m->dtype, out->place.base),
         .trainable = !has_adapter,
+        .quant = setup_quant(cfg),
         .trunk_only = str_equal(task_type, "SEQ_CLS"),
         .takes_source = takes_source,
     };
@@ -315,7 +328,7 @@ Status setup_check_vocab(const Base *base, const Tokenizer *tok) {
 
 void setup_plan_trainee(MemoryPlan *plan, const Trainee *t, const char *role) {
     const BaseInfo *info = base_info(t->base);
-    char *what = str_format("%s%s", info->architecture,
+    char *what = str_format("%s, %s%s", info->architecture, info->storage,
                             base_is_frozen(t->base) ? "" : ", weights and gradients");
     plan_add(plan, PLAN_BASE, what, base_bytes(t->base));
     mem_free(what);
@@ -347,6 +360,7 @@ Status setup_inputs(Run *run, const Config *cfg, const Trainee *t, const Tokeniz
     run_input(run, "data", cfg->data.train.items[0].path, hex);
     const BaseInfo *info = base_info(t->base);
     run_fact(run, "architecture", json_new_str(info->architecture));
+    run_fact(run, "storage", json_new_str(info->storage));
     run_fact(run, "parameters", json_new_int(info->n_params));
     return OK;
 }

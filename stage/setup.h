@@ -68,6 +68,9 @@ void trainee_close(Trainee *t);
 /* Parameters of base or adapter, whichever is trained. */
 void trainee_params(ParamList *list, Trainee *t);
 
+/* How frozen bases are quantized, by the quantization section. */
+QuantOptions setup_quant(const Config *cfg);
+
 /* LoRA options of the peft section. */
 LoraOptions setup_lora(const Config *cfg, const char *task_type);
 

@@ -223,6 +223,8 @@ Status hone_chat(int argc, char **argv) {
     Speaker speakers[2] = {0};
     int n = other.model ? 2 : 1;
     other.dtype = model.dtype;
+    other.quantization = model.quantization;
+    other.double_quant = model.double_quant;
     other.device = model.device;
     other.threads = model.threads;
     Status st = speaker_open(&speakers[0], &model, &o);

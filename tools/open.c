@@ -34,10 +34,26 @@ static Status open_dtype(DType *out, const char *name) {
     return status_fail(ERR_USAGE, "--dtype: `%s` is none of float32, bfloat16, float16", name);
 }
 
+static Status open_quant(QuantOptions *out, const ToolModelOptions *o) {
+    *out = (QuantOptions){.block = 64, .nested = o->double_quant};
+    if (!o->quantization && o->double_quant)
+        return status_fail(ERR_USAGE, "--double-quant does nothing without --quantization");
+    if (!o->quantization) return OK;
+    for (int kind = QUANT_NF4; kind <= QUANT_INT8; kind++) {
+        if (!str_equal(o->quantization, quant_name((QuantKind)kind))) continue;
+        out->on = true;
+        out->kind = (QuantKind)kind;
+        return OK;
+    }
+    return status_fail(ERR_USAGE, "--quantization: `%s` is none of nf4, fp4, int8",
+                       o->quantization);
+}
+
 Status tool_model_open(ToolModel *m, const ToolModelOptions *o) {
     *m = (ToolModel){0};
     BaseOptions base = {0};
     TRY(open_dtype(&base.dtype, o->dtype));
+    TRY(open_quant(&base.quant, o));
     if (o->threads < 0 || o->threads > MAX_THREADS)
         return status_fail(ERR_USAGE, "--threads: %lld is not from 0 (all) to %d",
                            (long long)o->threads, MAX_THREADS);

@@ -1,6 +1,7 @@
 #include "core/io/tensor_entry.h"
 
 #include "core/check.h"
+#include "core/file.h"
 #include "core/io/gguf_blocks.h"
 #include "core/mem.h"
 
@@ -41,6 +42,10 @@ const void *tensor_entry_values(const TensorEntry *e, void **made) {
     if (n > 0 && e->blocks) unpack(*made, e, n);
     if (n > 0 && !e->blocks) gather(*made, e, size);
     return *made;
+}
+
+void tensor_entry_forget(const TensorEntry *e) {
+    file_forget(e->data ? e->data : e->stored, e->bytes);
 }
 
 static int compare(const void *a, const void *b) {

@@ -28,6 +28,9 @@ typedef struct TensorEntry {
 /* The values row by row: e->data, or an array in *made, which the caller mem_free's (NULL
  * otherwise). CHECKs that e->dtype is ours. */
 const void *tensor_entry_values(const TensorEntry *e, void **made);
+/* The values were read: the file's pages that hold them need not stay in memory (read again, they
+ * come back). */
+void tensor_entry_forget(const TensorEntry *e);
 
 /* Sorts by name. */
 void tensor_entries_sort(TensorEntry *entries, int64_t n);

@@ -65,6 +65,7 @@ static Status import_one(Base *b, const WeightRef *r, const TensorEntry *e) {
     else
         st = weight_upload(r->weight, b->dev, e->dtype, values);
     mem_free(made);
+    tensor_entry_forget(e);
     return st;
 }
 

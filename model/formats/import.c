@@ -517,6 +517,7 @@ Status import_weights(Base *b, const TensorFile *file) {
         void *made;
         st = base_write_weight(b, &b->refs[i], e->dtype, tensor_entry_values(e, &made));
         mem_free(made);
+        tensor_entry_forget(e);
     }
     return st;
 }

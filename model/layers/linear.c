@@ -2,6 +2,7 @@
 
 #include "kernels/ops.h"
 #include "model/peft/lora.h"
+#include "model/quantized.h"
 
 #include <string.h>
 
@@ -17,9 +18,13 @@ static Tensor part_rows(const Linear *m, Tensor t, int p) {
     return tensor_rows(t, first, m->part[p]);
 }
 
+static Tensor weight_part(const Linear *m, int p) {
+    return m->w.quant ? m->w.quant->part[p] : part_rows(m, m->w.value, p);
+}
+
 Tensor linear_weight(const Flow *f, const Linear *m, int part) {
     Tensor packed = f->packed ? f->packed[m->slot * LINEAR_PARTS + part] : tensor_none();
-    return tensor_is_none(packed) ? part_rows(m, m->w.value, part) : packed;
+    return tensor_is_none(packed) ? weight_part(m, part) : packed;
 }
 
 static int64_t file_row(const RowOrder *o, int64_t row) {
@@ -33,6 +38,10 @@ static int64_t file_row(const RowOrder *o, int64_t row) {
         place = o->queries + (head - q_heads) / o->groups;
     }
     return (group * (o->queries + 2) + place) * o->head_dim + in_head;
+}
+
+void linear_file_rows(int32_t *row, const RowOrder *order, int64_t n) {
+    for (int64_t r = 0; r < n; r++) row[r] = (int32_t)(order->groups ? file_row(order, r) : r);
 }
 
 void linear_reorder(const RowOrder *order, void *to, const void *from, int64_t n, size_t bytes,
@@ -119,7 +128,7 @@ void linear_bwd(const Flow *f, const Linear *m, Tensor dx, const Tensor *dy, con
             op_linear_dw(f->dev, part_rows(m, m->w.grad, p), dy[p], s->x, 1.0);
         if (weight_trains(&m->b)) op_bias_bwd(f->dev, part_rows(m, m->b.grad, p), dy[p]);
         if (!tensor_is_none(dx))
-            op_linear_dx(f->dev, dx, dy[p], part_rows(m, m->w.value, p),
+            op_linear_dx(f->dev, dx, dy[p], weight_part(m, p),
                          (LinearArgs){.alpha = 1.0, .accumulate = true});
     }
     const LoraPair *pair = pair_of(f, m);

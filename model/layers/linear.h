@@ -24,6 +24,9 @@ typedef struct RowOrder {
 void linear_reorder(const RowOrder *order, void *to, const void *from, int64_t n, size_t bytes,
                     bool to_file);
 
+/* row[r] = where files hold our row r, for `n` rows. */
+void linear_file_rows(int32_t *row, const RowOrder *order, int64_t n);
+
 typedef struct Linear {
     int slot; /* slot_of(layer, SLOT_...) */
     Weight w; /* [O,I] */

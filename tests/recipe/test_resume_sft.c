@@ -84,6 +84,15 @@ static void test_resume_sft__lora(void **state) {
     walk(lora, model, 2, 5);
 }
 
+/* An adapter over a base of four bits: its codes are made anew at each start. */
+static void test_resume_sft__quantized(void **state) {
+    (void)state;
+    char *yaml =
+        str_format("%squantization: {load_in_4bit: true, bnb_4bit_use_double_quant: true}\n", lora);
+    walk(yaml, model, 3, 7);
+    mem_free(yaml);
+}
+
 static void test_resume_sft__encoder_decoder(void **state) {
     (void)state;
     walk(beside, encoder_decoder, 3, 4);
@@ -166,6 +175,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_resume_sft__full),
         cmocka_unit_test(test_resume_sft__lora),
+        cmocka_unit_test(test_resume_sft__quantized),
         cmocka_unit_test(test_resume_sft__encoder_decoder),
         cmocka_unit_test(test_resume_sft__ignore_data_skip),
         cmocka_unit_test(test_resume_sft__every_stop_saves),

@@ -17,6 +17,7 @@
 #ifndef HONE_TRAIN_CONFIG_CONFIG_H
 #define HONE_TRAIN_CONFIG_CONFIG_H
 
+#include "core/quant.h"
 #include "core/status.h"
 #include "model/model.h"
 
@@ -68,10 +69,10 @@ typedef struct ModelConfig {
     ModelDtype dtype; /* MODEL_DTYPE_AUTO: the file's own */
 } ModelConfig;
 
-typedef enum QuantType { QUANT_NF4, QUANT_FP4 } QuantType;
 typedef struct QuantConfig {
     bool load_in_4bit, load_in_8bit;
-    QuantType bnb_4bit_quant_type;
+    QuantKind bnb_4bit_quant_type; /* QUANT_NF4 or QUANT_FP4 */
+    int64_t bnb_4bit_blocksize;
     bool bnb_4bit_use_double_quant;
     char *bnb_4bit_compute_dtype;
     double llm_int8_threshold;

@@ -1,6 +1,7 @@
 /* What follows from other values, what must hold between them, and what is not built yet. */
 #include "train/config/loader.h"
 
+#include "core/dtype.h"
 #include "core/file.h"
 #include "core/mem.h"
 #include "train/schedule.h"
@@ -162,7 +163,15 @@ BROKEN(no_tokenizer, c->model.config && !c->model.path && !c->model.tokenizer)
 BROKEN(adapter_on_nothing, c->model.adapter && !c->model.path)
 BROKEN(two_quantizations, c->quantization.load_in_4bit && c->quantization.load_in_8bit)
 BROKEN(full_quantized, (c->quantization.load_in_4bit || c->quantization.load_in_8bit) &&
-                           c->peft.peft_type == PEFT_NONE)
+                           c->peft.peft_type == PEFT_NONE && !c->model.adapter)
+static bool odd_compute_dtype(const Config *c) {
+    const char *name = c->quantization.bnb_4bit_compute_dtype;
+    DType t = name ? dtype_by_name(name) : DTYPE_F32;
+    return t != DTYPE_F32 && t != DTYPE_BF16 && t != DTYPE_F16;
+}
+BROKEN(odd_blocksize, c->quantization.bnb_4bit_blocksize &(c->quantization.bnb_4bit_blocksize - 1))
+BROKEN(quantized_compat,
+       (c->quantization.load_in_4bit || c->quantization.load_in_8bit) && c->ppo.trl_compat)
 BROKEN(odd_lm_head, c->quantization.lm_head && !str_equal(c->quantization.lm_head, "int8"))
 BROKEN(odd_lora_init, !str_equal(c->peft.init_lora_weights, "true") &&
                           !str_equal(c->peft.init_lora_weights, "gaussian"))
@@ -208,6 +217,12 @@ static const Rule RULES[] = {
     {0, "quantization.load_in_8bit", two_quantizations, "stands beside load_in_4bit; keep one"},
     {0, "quantization.load_in_4bit", full_quantized,
      "needs an adapter to train, since quantized weights are frozen; set peft (use_peft: true)"},
+    {0, "quantization.bnb_4bit_compute_dtype", odd_compute_dtype,
+     "must be float32, bfloat16 or float16"},
+    {0, "quantization.bnb_4bit_blocksize", odd_blocksize,
+     "must be a power of two: 32, 64, 128, ... 4096"},
+    {ON_PPO, "ppo.trl_compat", quantized_compat,
+     "trains a whole copy of the value model, and quantized weights are frozen; leave one out"},
     {0, "quantization.lm_head", odd_lm_head, "can only be int8 or null"},
     {0, "peft.init_lora_weights", odd_lora_init, "must be true or gaussian"},
     {0, "data.train", no_data, "is missing; name a file or folder"},
@@ -256,15 +271,11 @@ static bool asks_url(const Config *c) {
     return false;
 }
 
-BROKEN(is_4bit, c->quantization.load_in_4bit)
-BROKEN(is_8bit, c->quantization.load_in_8bit)
 BROKEN(has_int8_head, c->quantization.lm_head != NULL)
 
 /* Keys that are understood, and refused by name until the code is there: when it is, its line goes.
  */
 static const Rule NOT_BUILT[] = {
-    {0, "quantization.load_in_4bit", is_4bit, "is not built yet: quantized bases; leave it out"},
-    {0, "quantization.load_in_8bit", is_8bit, "is not built yet: quantized bases; leave it out"},
     {0, "quantization.lm_head", has_int8_head, "is not built yet: quantized heads; leave it out"},
     {0, "peft.modules_to_save", saves_modules, "is not built yet for other modules than score"},
     {ON_PPO, "ppo.reward", asks_url, "url is not built yet; use a command that asks it"},
