@@ -246,37 +246,29 @@ static DType dtype_of(const Base *b, const WeightRef *ref) {
     return b->trainable || ref->rank == 1 ? dev_real(b->dev) : b->dtype;
 }
 
-/* Does `part` stand in the dotted name, whole words? As transformers compares them. */
-static bool holds_words(const char *name, const char *part) {
-    size_t n = strlen(part);
-    for (const char *p = strstr(name, part); p; p = strstr(p + 1, part))
-        if ((p == name || p[-1] == '.') && (p[n] == '.' || p[n] == '\0')) return true;
-    return false;
-}
-
 /* The projection whose weight is quantized, or NULL. */
 static const Linear *quantized_linear(const Base *b, const WeightRef *r, const QuantOptions *q) {
-    for (int i = 0; i < b->n_modules && q->on; i++) {
-        if (&b->modules[i].linear->w != r->weight) continue;
-        for (int k = 0; k < q->n_skips; k++)
-            if (holds_words(b->modules[i].name, q->skips[k])) return NULL;
-        return b->modules[i].linear;
-    }
+    for (int i = 0; i < b->n_modules && q->on; i++)
+        if (&b->modules[i].linear->w == r->weight)
+            return quantized_skips(q, b->modules[i].name) ? NULL : b->modules[i].linear;
     return NULL;
 }
 
 static Status alloc_weights(Base *b, const QuantOptions *quant) {
     CHECK(!quant->on || !b->trainable, "quantized weights do not train");
     bool nested = quant->nested && quant->kind != QUANT_INT8;
-    snprintf(b->info.storage, sizeof b->info.storage, "%s%s",
+    snprintf(b->info.storage, sizeof b->info.storage, "%s%s%s",
              quant->on ? quant_name(quant->kind)
                        : dtype_name(b->trainable ? dev_real(b->dev) : b->dtype),
-             quant->on && nested ? " with double quantization" : "");
+             quant->on && nested ? " with double quantization" : "",
+             quant->head && b->with_head ? ", head int8" : "");
     for (int i = 0; i < b->n_refs; i++) {
         WeightRef *r = &b->refs[i];
         const Linear *m = quantized_linear(b, r, quant);
         if (m)
             TRY(quantized_alloc(r->weight, b->dev, quant, r->name, b->dtype, m));
+        else if (r->kind == WEIGHT_HEAD && quant->head)
+            TRY(quantized_alloc_head(r->weight, b->dev, r->name, b->dtype, r->rows, r->cols));
         else
             TRY(weight_alloc(r->weight, b->dev, dtype_of(b, r), r->rank, r->rows, r->cols,
                              b->trainable));
@@ -312,6 +304,7 @@ static Status base_create(Base **out, Dev *dev, Json *config, const char *where,
 
 void base_close(Base *b) {
     if (!b) return;
+    if (b->arch.tied && b->head.quant) weight_free(&b->head, b->dev);
     for (int i = 0; i < b->n_refs; i++) {
         weight_free(b->refs[i].weight, b->dev);
         mem_free(b->refs[i].name);
@@ -502,6 +495,8 @@ Status base_open(Base **out, Dev *dev, const BaseOptions *opt) {
     CHECK(!opt->path != !opt->config, "a base has a path or a config, and not both");
     Base *b = NULL;
     Status st = opt->path ? open_path(&b, dev, opt) : open_random(&b, dev, opt);
+    if (st == OK && opt->quant.head && b->arch.tied && b->with_head)
+        st = quantized_copy_head(&b->head, b->dev, &b->stack.embed);
     if (st == OK) st = dev_check(dev);
     if (st != OK) {
         base_close(b);
@@ -566,6 +561,7 @@ void base_params(ParamList *list, Base *b) {
 
 size_t base_bytes(const Base *b) {
     size_t n = 0;
+    if (b->arch.tied && b->head.quant) n += weight_bytes(&b->head);
     for (int i = 0; i < b->n_refs; i++) n += weight_bytes(b->refs[i].weight);
     return n;
 }

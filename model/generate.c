@@ -82,7 +82,7 @@ static void pack_linear(Generator *g, const Linear *m, bool trains) {
 static void pack_weights(Generator *g, bool trains) {
     const Base *b = g->role.base;
     for (int i = 0; i < b->n_modules; i++) pack_linear(g, b->modules[i].linear, trains);
-    if (weight_trains(&b->head) == trains)
+    if (weight_trains(&b->head) == trains && !b->head.quant)
         op_pack(g->dev, g->packed[slot_of(b->slot_layers, SLOT_HEAD) * LINEAR_PARTS],
                 b->head.value);
 }
@@ -96,8 +96,9 @@ static void alloc_packed(Generator *g) {
             g->packed[m->slot * LINEAR_PARTS + p] =
                 panel_like(&g->arena, tensor_2d(NULL, m->w.value.dtype, m->part[p], m->inputs));
     }
-    g->packed[slot_of(b->slot_layers, SLOT_HEAD) * LINEAR_PARTS] =
-        panel_like(&g->arena, b->head.value);
+    if (!b->head.quant)
+        g->packed[slot_of(b->slot_layers, SLOT_HEAD) * LINEAR_PARTS] =
+            panel_like(&g->arena, b->head.value);
 }
 
 /* ---- memory

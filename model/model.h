@@ -50,13 +50,14 @@ int64_t params_count(const ParamList *list); /* scalars */
 
 typedef struct Base Base;
 
-/* How the projections of a frozen base are stored, as bitsandbytes has it. Embeddings, norms,
- * biases and the head stay as they are. */
+/* How the projections of a frozen base are stored, as bitsandbytes has it. Embeddings, norms
+ * and biases stay as they are. */
 typedef struct QuantOptions {
     bool on;
     QuantKind kind;
     int64_t block;            /* weights under one scale (not INT8) */
     bool nested;              /* the scales are quantized too (not INT8) */
+    bool head;                /* the output head in INT8, whatever `on` says */
     const char *const *skips; /* modules, or parts of their names, that are left alone */
     int n_skips;
 } QuantOptions;

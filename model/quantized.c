@@ -6,6 +6,19 @@
 #include <math.h>
 #include <string.h>
 
+static bool holds_words(const char *name, const char *part) {
+    size_t n = strlen(part);
+    for (const char *p = strstr(name, part); p; p = strstr(p + 1, part))
+        if ((p == name || p[-1] == '.') && (p[n] == '.' || p[n] == '\0')) return true;
+    return false;
+}
+
+bool quantized_skips(const QuantOptions *options, const char *module) {
+    for (int i = 0; i < options->n_skips; i++)
+        if (holds_words(module, options->skips[i])) return true;
+    return false;
+}
+
 /* One block of memory from which arrays are taken; start NULL: they are only counted. */
 typedef struct Cut {
     unsigned char *start;
@@ -68,6 +81,22 @@ Status quantized_alloc(Weight *w, Dev *dev, const QuantOptions *options, const c
     w->value.shape[0] = q->rows;
     w->grad = tensor_none();
     return OK;
+}
+
+Status quantized_alloc_head(Weight *w, Dev *dev, const char *name, DType from, int64_t rows,
+                            int64_t cols) {
+    const Linear head = {.inputs = cols, .outputs = rows, .n_parts = 1, .part = {rows}};
+    return quantized_alloc(w, dev, &(QuantOptions){.kind = QUANT_INT8}, name, from, &head);
+}
+
+Status quantized_copy_head(Weight *w, Dev *dev, const Weight *embedding) {
+    Tensor t = embedding->value;
+    TRY(quantized_alloc_head(w, dev, "lm_head.weight", t.dtype, t.shape[0], t.shape[1]));
+    void *values = mem_alloc(tensor_bytes(t));
+    dev_download(dev, values, t);
+    Status st = quantized_upload(w, dev, t.dtype, values);
+    mem_free(values);
+    return st;
 }
 
 void quantized_free(Weight *w, Dev *dev) {

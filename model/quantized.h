@@ -19,9 +19,18 @@ typedef struct Quantized {
     size_t bytes; /* of codes and scales, one block from part[0].data */
 } Quantized;
 
+/* Is the module left as it is? Its name holds one of the skips, word for word, as transformers
+ * compares them. */
+bool quantized_skips(const QuantOptions *options, const char *module);
+
 /* Sets w->value and w->quant. */
 Status quantized_alloc(Weight *w, Dev *dev, const QuantOptions *options, const char *name,
                        DType from, const Linear *m);
+/* A head [rows,cols] in INT8. */
+Status quantized_alloc_head(Weight *w, Dev *dev, const char *name, DType from, int64_t rows,
+                            int64_t cols);
+/* The same with the values of an embedding that is tied to it and stays as it is. */
+Status quantized_copy_head(Weight *w, Dev *dev, const Weight *embedding);
 void quantized_free(Weight *w, Dev *dev);
 
 /* weight_upload and weight_download of such a weight. ERR_DATA: a number that is not finite. */

@@ -234,6 +234,7 @@ QuantOptions setup_quant(const Config *cfg) {
         .kind = q->load_in_8bit ? QUANT_INT8 : q->bnb_4bit_quant_type,
         .block = q->bnb_4bit_blocksize,
         .nested = q->bnb_4bit_use_double_quant,
+        .head = q->lm_head != NULL,
         .skips = (const char *const *)q->llm_int8_skip_modules.items,
         .n_skips = (int)q->llm_int8_skip_modules.n,
     };

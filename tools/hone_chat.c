@@ -225,6 +225,7 @@ Status hone_chat(int argc, char **argv) {
     other.dtype = model.dtype;
     other.quantization = model.quantization;
     other.double_quant = model.double_quant;
+    other.int8_head = model.int8_head;
     other.device = model.device;
     other.threads = model.threads;
     Status st = speaker_open(&speakers[0], &model, &o);

@@ -35,7 +35,7 @@ static Status open_dtype(DType *out, const char *name) {
 }
 
 static Status open_quant(QuantOptions *out, const ToolModelOptions *o) {
-    *out = (QuantOptions){.block = 64, .nested = o->double_quant};
+    *out = (QuantOptions){.block = 64, .nested = o->double_quant, .head = o->int8_head};
     if (!o->quantization && o->double_quant)
         return status_fail(ERR_USAGE, "--double-quant does nothing without --quantization");
     if (!o->quantization) return OK;

@@ -23,23 +23,24 @@ typedef struct ToolModelOptions {
     const char *model, *adapter; /* names or folders; a run folder's final/ is taken */
     const char *dtype;           /* NULL: float32 on a CPU */
     const char *quantization;    /* NULL, "nf4", "fp4" or "int8" */
-    bool double_quant;
+    bool double_quant, int8_head;
     const char *device; /* NULL: auto */
     int64_t threads;
     bool takes_source; /* the verb knows what to do with an encoder-decoder */
 } ToolModelOptions;
 
 /* The rows of an option table for all but the model. */
-#define TOOL_MODEL_ARGS(o)                                                         \
-    {"--adapter", ARG_TEXT, &(o).adapter, false, "PEFT folder over the model"},    \
-        {"--dtype", ARG_TEXT, &(o).dtype, false,                                   \
-         "how weights are stored: float32 (default on a CPU), bfloat16, float16"}, \
-        {"--quantization", ARG_TEXT, &(o).quantization, false,                     \
-         "store projections as nf4, fp4 or int8"},                                 \
-        {"--double-quant", ARG_FLAG, &(o).double_quant, false,                     \
-         "quantize the scales of nf4 and fp4 too"},                                \
-        {"--device", ARG_TEXT, &(o).device, false, "auto (default) or cpu"}, {     \
-        "--threads", ARG_INT, &(o).threads, false, "0: all"                        \
+#define TOOL_MODEL_ARGS(o)                                                                   \
+    {"--adapter", ARG_TEXT, &(o).adapter, false, "PEFT folder over the model"},              \
+        {"--dtype", ARG_TEXT, &(o).dtype, false,                                             \
+         "how weights are stored: float32 (default on a CPU), bfloat16, float16"},           \
+        {"--quantization", ARG_TEXT, &(o).quantization, false,                               \
+         "store projections as nf4, fp4 or int8"},                                           \
+        {"--double-quant", ARG_FLAG, &(o).double_quant, false,                               \
+         "quantize the scales of nf4 and fp4 too"},                                          \
+        {"--int8-head", ARG_FLAG, &(o).int8_head, false, "store the output head in 8 bits"}, \
+        {"--device", ARG_TEXT, &(o).device, false, "auto (default) or cpu"}, {               \
+        "--threads", ARG_INT, &(o).threads, false, "0: all"                                  \
     }
 
 Status tool_model_open(ToolModel *out, const ToolModelOptions *o);

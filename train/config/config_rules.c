@@ -162,16 +162,18 @@ BROKEN(two_models, c->model.path && c->model.config)
 BROKEN(no_tokenizer, c->model.config && !c->model.path && !c->model.tokenizer)
 BROKEN(adapter_on_nothing, c->model.adapter && !c->model.path)
 BROKEN(two_quantizations, c->quantization.load_in_4bit && c->quantization.load_in_8bit)
-BROKEN(full_quantized, (c->quantization.load_in_4bit || c->quantization.load_in_8bit) &&
-                           c->peft.peft_type == PEFT_NONE && !c->model.adapter)
+static bool quantizes(const Config *c) {
+    const QuantConfig *q = &c->quantization;
+    return q->load_in_4bit || q->load_in_8bit || q->lm_head;
+}
+BROKEN(full_quantized, quantizes(c) && c->peft.peft_type == PEFT_NONE && !c->model.adapter)
 static bool odd_compute_dtype(const Config *c) {
     const char *name = c->quantization.bnb_4bit_compute_dtype;
     DType t = name ? dtype_by_name(name) : DTYPE_F32;
     return t != DTYPE_F32 && t != DTYPE_BF16 && t != DTYPE_F16;
 }
 BROKEN(odd_blocksize, c->quantization.bnb_4bit_blocksize &(c->quantization.bnb_4bit_blocksize - 1))
-BROKEN(quantized_compat,
-       (c->quantization.load_in_4bit || c->quantization.load_in_8bit) && c->ppo.trl_compat)
+BROKEN(quantized_compat, quantizes(c) && c->ppo.trl_compat)
 BROKEN(odd_lm_head, c->quantization.lm_head && !str_equal(c->quantization.lm_head, "int8"))
 BROKEN(odd_lora_init, !str_equal(c->peft.init_lora_weights, "true") &&
                           !str_equal(c->peft.init_lora_weights, "gaussian"))
@@ -215,8 +217,9 @@ static const Rule RULES[] = {
      "is missing; a model from model.config has none of its own"},
     {0, "model.adapter", adapter_on_nothing, "needs the model it was trained on; set model.path"},
     {0, "quantization.load_in_8bit", two_quantizations, "stands beside load_in_4bit; keep one"},
-    {0, "quantization.load_in_4bit", full_quantized,
-     "needs an adapter to train, since quantized weights are frozen; set peft (use_peft: true)"},
+    {0, "peft.peft_type", full_quantized,
+     "is null, but a quantized base is frozen and needs an adapter to train; set peft (use_peft: "
+     "true)"},
     {0, "quantization.bnb_4bit_compute_dtype", odd_compute_dtype,
      "must be float32, bfloat16 or float16"},
     {0, "quantization.bnb_4bit_blocksize", odd_blocksize,
@@ -271,12 +274,9 @@ static bool asks_url(const Config *c) {
     return false;
 }
 
-BROKEN(has_int8_head, c->quantization.lm_head != NULL)
-
 /* Keys that are understood, and refused by name until the code is there: when it is, its line goes.
  */
 static const Rule NOT_BUILT[] = {
-    {0, "quantization.lm_head", has_int8_head, "is not built yet: quantized heads; leave it out"},
     {0, "peft.modules_to_save", saves_modules, "is not built yet for other modules than score"},
     {ON_PPO, "ppo.reward", asks_url, "url is not built yet; use a command that asks it"},
 };
