@@ -35,7 +35,7 @@ static Book book_of(const QuantScales *s) {
 #endif
 }
 
-/* out[2 i + h]: outputs 8h .. 8h+7 of input i, for two inputs. codes: 32, one a byte. */
+/* Two inputs of a quad; codes: 32, one a byte. */
 #ifdef __AVX2__
 INLINE void widen_pair(Vec out[4], __m256i codes, const Book *book) {
     __m256i b0 = _mm256_shuffle_epi8(book->byte[0], codes);
@@ -51,18 +51,17 @@ INLINE void widen_pair(Vec out[4], __m256i codes, const Book *book) {
 }
 #endif
 
-/* out[2 i + h]: outputs 8h .. 8h+7 of input i, for the four inputs of a quad. */
-INLINE void widen_quad(Vec out[2 * QUAD], const uint8_t *codes, const Book *book) {
+/* out[2 i + h]: outputs 8h .. 8h+7 of input 2 half + i of a quad. */
+INLINE void widen_half(Vec out[QUAD], const uint8_t *codes, int half, const Book *book) {
 #ifdef __AVX2__
-    __m256i low_half = _mm256_set1_epi8(15);
     __m256i both = _mm256_loadu_si256((const __m256i *)(const void *)codes);
-    widen_pair(out, _mm256_and_si256(both, low_half), book);
-    widen_pair(out + QUAD, _mm256_and_si256(_mm256_srli_epi16(both, 4), low_half), book);
+    if (half) both = _mm256_srli_epi16(both, 4);
+    widen_pair(out, _mm256_and_si256(both, _mm256_set1_epi8(15)), book);
 #else
-    for (int v = 0; v < 2 * QUAD; v++) { /* kernels/quant_weight.c has the places */
-        const uint8_t *at = codes + v / 2 % 2 * 8 + v % 2 * 4;
+    for (int v = 0; v < QUAD; v++) { /* kernels/quant_weight.c has the places */
+        const uint8_t *at = codes + v / 2 * 8 + v % 2 * 4;
         for (int j = 0; j < VEC; j++)
-            out[v][j] = book->value[at[j % 4 + j / 4 * 16] >> (v < QUAD ? 0 : 4) & 15];
+            out[v][j] = book->value[at[j % 4 + j / 4 * 16] >> 4 * half & 15];
     }
 #endif
 }
@@ -97,14 +96,43 @@ static bool runs_hold_quads(const QuantScales *s) {
     return s->kind == QUANT_INT8 || run_length(s) % QUAD == 0;
 }
 
-/* Scales that the outputs of panel p have at input i; of the last output past it. */
-static void scales_at(Vec out[2], const QuantScales *s, int64_t outputs, int64_t p, int64_t i) {
-    float scale[PANEL_COLS];
+/* Where the scales of a panel's sixteen outputs are; of the last output past it. */
+typedef struct PanelScales {
+    const QuantScales *s;
+    int shift;                 /* weights to blocks */
+    int64_t start[PANEL_COLS]; /* INT8: the scale of the row; else its first weight */
+} PanelScales;
+
+static PanelScales panel_scales(const QuantScales *s, int64_t outputs, int64_t p) {
+    PanelScales at = {.s = s,
+                      .shift = s->kind == QUANT_INT8 ? 0 : __builtin_ctzll((uint64_t)s->block)};
     for (int64_t j = 0; j < PANEL_COLS; j++) {
-        int64_t o = min64(p * PANEL_COLS + j, outputs - 1);
-        scale[j] = quant_weight_scale(s, quant_weight_block(s, o, i));
+        int64_t o = min64(p * PANEL_COLS + j, outputs - 1) + s->first, row = s->row ? s->row[o] : o;
+        at.start[j] = s->kind == QUANT_INT8 ? row : row * s->inputs;
     }
-    for (int h = 0; h < 2; h++) out[h] = vec_load(scale + h * VEC);
+    return at;
+}
+
+/* quant_weight_scale of sixteen outputs at input i. */
+INLINE void scales_at(Vec out[2], const PanelScales *at, int64_t i) {
+    const QuantScales *s = at->s;
+    float scale[PANEL_COLS], nested[PANEL_COLS];
+    if (s->kind == QUANT_INT8) i = 0;
+    if (s->absmax) {
+        for (int j = 0; j < PANEL_COLS; j++) scale[j] = s->absmax[(at->start[j] + i) >> at->shift];
+    } else {
+        const float *map = quant_dynamic_map(true);
+        for (int j = 0; j < PANEL_COLS; j++) {
+            int64_t block = (at->start[j] + i) >> at->shift;
+            scale[j] = map[s->absmax_code[block]];
+            nested[j] = s->nested[block / QUANT_NESTED_BLOCK];
+        }
+    }
+    for (int h = 0; h < 2; h++) {
+        out[h] = vec_load(scale + h * VEC);
+        if (s->kind == QUANT_INT8) out[h] *= vec_all(1.0F / 127.0F);
+        if (!s->absmax) out[h] = out[h] * vec_load(nested + h * VEC) + vec_all(s->mean);
+    }
 }
 
 /* ---- packing ---- */
@@ -126,10 +154,11 @@ static void widen(float *to, const Gemm *g, int64_t p, int64_t i0, int64_t n_i) 
     const QuantScales *s = g->scales;
     int64_t run = run_length(s), end = i0 + n_i;
     const Book book = s->kind == QUANT_INT8 ? (Book){0} : book_of(s);
+    const PanelScales at = panel_scales(s, outputs_of(g), p);
     for (int64_t i = i0; i < end;) {
         Vec scale[2];
         int64_t stop = min64(end, (i / run + 1) * run);
-        scales_at(scale, s, outputs_of(g), p, i);
+        scales_at(scale, &at, i);
         if (s->kind == QUANT_INT8) {
             const int8_t *codes = (const int8_t *)codes_at(g, p, i);
             for (; i < stop; i++, to += PANEL_COLS, codes += PANEL_COLS) {
@@ -142,7 +171,7 @@ static void widen(float *to, const Gemm *g, int64_t p, int64_t i0, int64_t n_i) 
         const uint8_t *codes = codes_at(g, p, i);
         for (; i < stop; i += QUAD, to += QUAD * PANEL_COLS, codes += QUAD_BYTES) {
             Vec w[2 * QUAD];
-            widen_quad(w, codes, &book);
+            for (int half = 0; half < 2; half++) widen_half(w + half * QUAD, codes, half, &book);
             for (int v = 0; v < 2 * QUAD; v++) vec_store(to + v * VEC, w[v] * scale[v % 2]);
         }
     }
@@ -208,16 +237,43 @@ INLINE void store_sums(const TileOut *to, Vec sum[2], int64_t row) {
     tile_store_cut(&out, sums, PANEL_COLS);
 }
 
-/* Input i of every row times its 16 weights of panel q. */
-INLINE void add_input(int rows, Vec sum[FEW_ROWS][FEW_PANELS][2], int q, const Gemm *g, int64_t i,
-                      const Vec w[2], const Vec scale[2]) {
-    Vec low = w[0] * scale[0], high = w[1] * scale[1];
+/* What the rows of one panel have so far, and where its codes go on. */
+typedef struct FewPanel {
+    Vec sum[FEW_ROWS][2];
+    Vec scale[2];
+    const uint8_t *codes;
+    PanelScales at;
+} FewPanel;
+
+/* n inputs from i of every row times their weights w[2 n]. */
+INLINE void add_inputs(int rows, int n, FewPanel *f, const Gemm *g, int64_t i, const Vec *w) {
+#pragma GCC unroll 2
+    for (int k = 0; k < n; k++) {
+        Vec low = w[2 * k] * f->scale[0], high = w[2 * k + 1] * f->scale[1];
 #pragma GCC unroll 4
-    for (int r = 0; r < rows; r++) {
-        Vec a = vec_all(g->a[r * g->a_stride + i]);
-        sum[r][q][0] = vec_fma(a, low, sum[r][q][0]);
-        sum[r][q][1] = vec_fma(a, high, sum[r][q][1]);
+        for (int r = 0; r < rows; r++) {
+            Vec a = vec_all(g->a[r * g->a_stride + i + k]);
+            f->sum[r][0] = vec_fma(a, low, f->sum[r][0]);
+            f->sum[r][1] = vec_fma(a, high, f->sum[r][1]);
+        }
     }
+}
+
+/* A pair of inputs is multiplied before the next is widened: there are sixteen registers. */
+INLINE void add_quad(int rows, FewPanel *f, const Gemm *g, int64_t i, const Book *book) {
+    Vec w[QUAD];
+    for (int half = 0; half < 2; half++) {
+        widen_half(w, f->codes, half, book);
+        add_inputs(rows, 2, f, g, i + 2 * half, w);
+    }
+    f->codes += QUAD_BYTES;
+}
+
+INLINE void add_int8(int rows, FewPanel *f, const Gemm *g, int64_t i) {
+    Vec w[2];
+    widen_int8(w, (const int8_t *)f->codes);
+    add_inputs(rows, 1, f, g, i, w);
+    f->codes += PANEL_COLS;
 }
 
 /* Rows 0 .. rows-1 against `panels` panels from p; rows, panels and int8 are constants. */
@@ -225,34 +281,29 @@ INLINE void few_panels(int rows, int panels, bool int8, const Gemm *g, int64_t p
     const QuantScales *s = g->scales;
     const Book book = int8 ? (Book){0} : book_of(s);
     const int64_t run = run_length(s);
-    for (int64_t k0 = 0; k0 < g->k; k0 += GEMM_K_BLOCK) {
-        Vec sum[FEW_ROWS][FEW_PANELS][2];
-        int64_t end = min64(g->k, k0 + GEMM_K_BLOCK);
-#pragma GCC unroll 4
-        for (int r = 0; r < rows; r++)
+    FewPanel f[FEW_PANELS];
 #pragma GCC unroll 2
-            for (int q = 0; q < panels; q++) sum[r][q][0] = sum[r][q][1] = vec_zero();
+    for (int q = 0; q < panels; q++) {
+        f[q].at = panel_scales(s, g->n, p + q);
+        f[q].codes = codes_at(g, p + q, 0);
+    }
+    for (int64_t k0 = 0; k0 < g->k; k0 += GEMM_K_BLOCK) {
+        int64_t end = min64(g->k, k0 + GEMM_K_BLOCK);
+#pragma GCC unroll 2
+        for (int q = 0; q < panels; q++)
+#pragma GCC unroll 4
+            for (int r = 0; r < rows; r++) f[q].sum[r][0] = f[q].sum[r][1] = vec_zero();
         for (int64_t i = k0; i < end;) {
-            Vec scale[FEW_PANELS][2];
-            const uint8_t *codes[FEW_PANELS];
             int64_t stop = min64(end, (i / run + 1) * run);
 #pragma GCC unroll 2
-            for (int q = 0; q < panels; q++) {
-                scales_at(scale[q], s, g->n, p + q, i);
-                codes[q] = codes_at(g, p + q, i);
-            }
+            for (int q = 0; q < panels; q++) scales_at(f[q].scale, &f[q].at, i);
             for (; i < stop; i += int8 ? 1 : QUAD) {
 #pragma GCC unroll 2
                 for (int q = 0; q < panels; q++) {
-                    Vec w[2 * QUAD];
                     if (int8)
-                        widen_int8(w, (const int8_t *)codes[q]);
+                        add_int8(rows, &f[q], g, i);
                     else
-                        widen_quad(w, codes[q], &book);
-                    codes[q] += int8 ? PANEL_COLS : QUAD_BYTES;
-                    add_input(rows, sum, q, g, i, w, scale[q]);
-                    for (int k = 1; k < QUAD && !int8; k++)
-                        add_input(rows, sum, q, g, i + k, w + 2 * k, scale[q]);
+                        add_quad(rows, &f[q], g, i, &book);
                 }
             }
         }
@@ -260,7 +311,7 @@ INLINE void few_panels(int rows, int panels, bool int8, const Gemm *g, int64_t p
         for (int q = 0; q < panels; q++) {
             TileOut out = gemm_tile_out(g, 0, rows, p + q, k0);
 #pragma GCC unroll 4
-            for (int r = 0; r < rows; r++) store_sums(&out, sum[r][q], r);
+            for (int r = 0; r < rows; r++) store_sums(&out, f[q].sum[r], r);
         }
     }
 }
