@@ -124,8 +124,7 @@ static const Command COMMANDS[] = {
     {"docs/source/peft_integration.md, 2025: QLoRA", "sft", NULL,
      "--model_name_or_path meta-llama/Llama-2-7b-hf --dataset_name trl-lib/Capybara --load_in_4bit"
      " --use_peft --lora_r 32 --lora_alpha 16 --per_device_train_batch_size 1"
-     " --gradient_accumulation_steps 16 --output_dir Llama-2-7b-QLoRA", NULL,
-     NULL, 0, ERR_CONFIG, "`quantization.load_in_4bit` is not built yet: quantized bases"},
+     " --gradient_accumulation_steps 16 --output_dir Llama-2-7b-QLoRA", NULL, ADAPTER, 6, 0, NULL},
     {"examples/scripts/sft.py, 2023", "sft", NULL,
      "--model_name_or_path=\"facebook/opt-350m\" --report_to=\"wandb\" --learning_rate=1.41e-5"
      " --per_device_train_batch_size=64 --gradient_accumulation_steps=16"
@@ -151,12 +150,10 @@ static const Command COMMANDS[] = {
     {"commands/run_sft.sh, 2025", "sft", NULL,
      "--model_name trl-internal-testing/tiny-Qwen2ForCausalLM-2.5 --dataset_name stanfordnlp/imdb"
      " --output_dir test_sft/ --max_steps 5 --per_device_train_batch_size 2 --max_seq_length 128"
-     " --use_peft --load_in_4bit", NULL,
-     NULL, 0, ERR_CONFIG, "`quantization.load_in_4bit` is not built yet: quantized bases"},
+     " --use_peft --load_in_4bit", NULL, ADAPTER, 5, 0, NULL},
     {"commands/run_sft.sh, 2023", "sft", NULL,
      "--model_name HuggingFaceM4/tiny-random-LlamaForCausalLM --dataset_name imdb --output_dir test_sft/"
-     " --max_steps 5 --batch_size 2 --seq_length 128 --use_peft --load_in_4bit", NULL,
-     NULL, 0, ERR_CONFIG, "`quantization.load_in_4bit` is not built yet: quantized bases"},
+     " --max_steps 5 --batch_size 2 --seq_length 128 --use_peft --load_in_4bit", NULL, ADAPTER, 5, 0, NULL},
     {"examples/scripts/sft_gpt_oss.py, 2025, whose `packing_strategy` has no dashes", "sft", NULL,
      "--dtype bfloat16 --model_name_or_path openai/gpt-oss-20b --packing true packing_strategy wrapped"
      " --run_name 20b-full-eager --attn_implementation kernels-community/vllm-flash-attn3", NULL,

@@ -75,6 +75,7 @@ static const TrlModel TRL_MODELS[] = {
     {"Qwen--Qwen2.5-3B-Instruct", TRL_QWEN2},
     {"trl-internal-testing--tiny-Qwen2ForCausalLM-2.5", TRL_QWEN2},
     {"HuggingFaceM4--tiny-random-LlamaForCausalLM", TRL_LLAMA},
+    {"meta-llama--Llama-2-7b-hf", TRL_LLAMA},
     {"facebook--opt-125m",
      "{" OPT_CONFIG "\"do_layer_norm_before\": true, \"word_embed_proj_dim\": 16}"},
     {"facebook--opt-350m",
