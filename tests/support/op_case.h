@@ -284,6 +284,7 @@ static inline uint8_t *op_quantize(QuantScales *s, const OpArg *a, const double 
 /* values NULL: all NaN (integers: -1). shift: elements past 64-byte alignment. */
 static inline void op_buffer_open(OpBuffer *b, const OpArg *a, DType dtype, const double *values,
                                   int shift) {
+    *b = (OpBuffer){0};
     bool panel = a->layout == LAYOUT_PANEL;
     b->bytes = a->coded ? quant_weight_bytes(a->kind, a->shape[0], a->shape[1])
                : panel  ? panel_bytes(dtype, a->shape[0], a->shape[1])
