@@ -372,11 +372,45 @@ static void test_config_trl__an_argument_takes_a_refused_option_back(void **stat
     config_case_close(&c);
 }
 
+/* Options of bitsandbytes that change nothing here are said where they would change something. */
+static void test_config_trl__quantized_products_are_said_to_be_float32(void **state) {
+    (void)state;
+    static const struct {
+        const char *kind, *option, *name;
+        bool said;
+    } ROWS[] = {
+        {"load_in_4bit", "bnb_4bit_compute_dtype: bfloat16", "bnb_4bit_compute_dtype (", true},
+        {"load_in_4bit", "bnb_4bit_compute_dtype: float16", "bnb_4bit_compute_dtype (", true},
+        {"load_in_4bit", "bnb_4bit_compute_dtype: float32", "bnb_4bit_compute_dtype (", false},
+        {"load_in_4bit", "bnb_4bit_compute_dtype: null", "bnb_4bit_compute_dtype (", false},
+        {"load_in_8bit", "bnb_4bit_compute_dtype: float16", "bnb_4bit_compute_dtype (", false},
+        {"load_in_8bit", "llm_int8_threshold: 4", "llm_int8_threshold (", true},
+        {"load_in_8bit", "llm_int8_threshold: 0", "llm_int8_threshold (", true},
+        {"load_in_8bit", "seed: 1", "llm_int8_threshold (", false},
+        {"load_in_4bit", "llm_int8_threshold: 4", "llm_int8_threshold (", false},
+    };
+    for (size_t i = 0; i < sizeof ROWS / sizeof *ROWS; i++) {
+        char *yaml = str_format("model_name_or_path: m\ndataset_name: d.csv\nuse_peft: true\n"
+                                "%s: true\n%s\n",
+                                ROWS[i].kind, ROWS[i].option);
+        ConfigCase c = config_case(STAGE_SFT, yaml, NULL);
+        if (c.status != OK) fail_msg("%s", str_text(&c.log));
+        const char *line = strstr(str_text(&c.log), "without effect here: ");
+        bool said = line && strstr(line, ROWS[i].name);
+        if (said != ROWS[i].said) {
+            fail_msg("%s, %s: %s", ROWS[i].kind, ROWS[i].option, str_text(&c.log));
+        }
+        config_case_close(&c);
+        mem_free(yaml);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_config_trl__every_option_works_or_is_named),
         cmocka_unit_test(test_config_trl__command_lines),
         cmocka_unit_test(test_config_trl__an_argument_takes_a_refused_option_back),
+        cmocka_unit_test(test_config_trl__quantized_products_are_said_to_be_float32),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

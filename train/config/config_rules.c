@@ -325,12 +325,33 @@ static void check_schedule(Config *c) {
     mem_free(text);
 }
 
+static bool computes_below_f32(const Config *c) {
+    const char *name = c->quantization.bnb_4bit_compute_dtype;
+    return c->quantization.load_in_4bit && name && dtype_by_name(name) != DTYPE_F32;
+}
+
+static bool splits_int8(const Config *c) {
+    return c->quantization.load_in_8bit && config_given(c, "quantization.llm_int8_threshold");
+}
+
 /* Accepted, because results stay right, and said. */
 static void note_without_effect(Config *c) {
-    if (c->training.bf16 != TRI_YES) return;
+    const struct {
+        bool asked;
+        const char *name, *why;
+    } notes[] = {
+        {c->training.bf16 == TRI_YES, "bf16",
+         "computing in bfloat16 is not built yet; float32 is used"},
+        {computes_below_f32(c), "bnb_4bit_compute_dtype",
+         "products with a 4-bit weight are computed in float32"},
+        {splits_int8(c), "llm_int8_threshold",
+         "activations stay in float32, so none is too large for 8 bits"},
+    };
     Str *out = &c->state->without_effect;
-    str_printf(out, "%sbf16 (computing in bfloat16 is not built yet; float32 is used)",
-               out->len ? ", " : "");
+    for (size_t i = 0; i < COUNT_OF(notes); i++) {
+        if (!notes[i].asked) continue;
+        str_printf(out, "%s%s (%s)", out->len ? ", " : "", notes[i].name, notes[i].why);
+    }
 }
 
 void config_rules_apply(Config *c) {

@@ -46,11 +46,14 @@ const Key QUANTIZATION_KEYS[] = {
         .flat = "bnb_4bit_use_double_quant,use_bnb_nested_quant"),
     ROW("quantization.bnb_4bit_compute_dtype", KEY_TEXT, quantization.bnb_4bit_compute_dtype,
         "null", NULL,
-        "The least precision of products with a quantized weight: float32, bfloat16 or float16. "
-        "A CPU computes all of them in float32.",
+        "Accepted for TRL's files (float32, bfloat16 or float16): products with a quantized weight "
+        "are computed in float32, and a line at the start says so.",
         .flat = ".", .flags = KEY_NULLABLE),
     ROW("quantization.llm_int8_threshold", KEY_REAL, quantization.llm_int8_threshold, "6",
-        "[0, inf)", "Activations above this stay out of the 8-bit product.", .flat = "."),
+        "[0, inf)",
+        "Accepted for TRL's files: activations stay in float32, so none is left out of the 8-bit "
+        "product, and a line at the start says so.",
+        .flat = "."),
     ROW("quantization.llm_int8_skip_modules", KEY_LIST, quantization.llm_int8_skip_modules, "[]",
         NULL, "Modules that are not quantized.", .flat = "."),
     ROW("quantization.lm_head", KEY_TEXT, quantization.lm_head, "null", NULL,
