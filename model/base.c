@@ -10,6 +10,7 @@
 #include "kernels/ops.h"
 #include "model/formats/gguf_model.h"
 #include "model/formats/import.h"
+#include "model/formats/import_quant.h"
 #include "model/quantized.h"
 
 #include <math.h>
@@ -246,33 +247,36 @@ static DType dtype_of(const Base *b, const WeightRef *ref) {
     return b->trainable || ref->rank == 1 ? dev_real(b->dev) : b->dtype;
 }
 
-/* The projection whose weight is quantized, or NULL. */
-static const Linear *quantized_linear(const Base *b, const WeightRef *r, const QuantOptions *q) {
-    for (int i = 0; i < b->n_modules && q->on; i++)
-        if (&b->modules[i].linear->w == r->weight)
-            return quantized_skips(q, b->modules[i].name) ? NULL : b->modules[i].linear;
-    return NULL;
+/* As the file has it where that is quantized, else by `quant`. file NULL: there is none. */
+static Status alloc_one(Base *b, const WeightRef *r, const QuantOptions *quant,
+                        const TensorFile *file) {
+    StoredQuant stored = {0};
+    if (file) TRY(import_quant_find(&stored, file, import_find(b, file, r), r));
+    const Linear *m = base_linear(b, r), head = linear_of(0, r->cols, r->rows);
+    if (stored.format.on && !m && r->kind != WEIGHT_HEAD)
+        return status_fail(ERR_DATA, "tensor `%s` is quantized; only projections may be", r->name);
+    if (stored.format.on)
+        return quantized_alloc(r->weight, b->dev, &stored.format, r->name, b->dtype, m ? m : &head);
+    if (m && quant->on && !quantized_skips(quant, r->name))
+        return quantized_alloc(r->weight, b->dev, quant, r->name, b->dtype, m);
+    if (r->kind == WEIGHT_HEAD && quant->head)
+        return quantized_alloc_head(r->weight, b->dev, r->name, b->dtype, r->rows, r->cols);
+    return weight_alloc(r->weight, b->dev, dtype_of(b, r), r->rank, r->rows, r->cols, b->trainable);
 }
 
-static Status alloc_weights(Base *b, const QuantOptions *quant) {
-    CHECK(!quant->on || !b->trainable, "quantized weights do not train");
-    bool nested = quant->nested && quant->kind != QUANT_INT8;
+static void describe_storage(Base *b) {
+    const Quantized *q = NULL;
+    for (int i = 0; i < b->n_modules && !q; i++) q = b->modules[i].linear->w.quant;
+    DType plain = b->trainable ? dev_real(b->dev) : b->dtype;
     snprintf(b->info.storage, sizeof b->info.storage, "%s%s%s",
-             quant->on ? quant_name(quant->kind)
-                       : dtype_name(b->trainable ? dev_real(b->dev) : b->dtype),
-             quant->on && nested ? " with double quantization" : "",
-             quant->head && b->with_head ? ", head int8" : "");
-    for (int i = 0; i < b->n_refs; i++) {
-        WeightRef *r = &b->refs[i];
-        const Linear *m = quantized_linear(b, r, quant);
-        if (m)
-            TRY(quantized_alloc(r->weight, b->dev, quant, r->name, b->dtype, m));
-        else if (r->kind == WEIGHT_HEAD && quant->head)
-            TRY(quantized_alloc_head(r->weight, b->dev, r->name, b->dtype, r->rows, r->cols));
-        else
-            TRY(weight_alloc(r->weight, b->dev, dtype_of(b, r), r->rank, r->rows, r->cols,
-                             b->trainable));
-    }
+             q ? quant_name(q->scales[0].kind) : dtype_name(plain),
+             q && q->scales[0].nested ? " with double quantization" : "",
+             b->head.quant ? ", head int8" : "");
+}
+
+static Status alloc_weights(Base *b, const QuantOptions *quant, const TensorFile *file) {
+    CHECK(!quant->on || !b->trainable, "quantized weights do not train");
+    for (int i = 0; i < b->n_refs; i++) TRY(alloc_one(b, &b->refs[i], quant, file));
     if (b->arch.tied && b->with_head) b->head = b->stack.embed;
     if (base_has_encoder(b)) b->encoder.embed = b->stack.embed;
     return OK;
@@ -421,7 +425,7 @@ static Status open_random(Base **out, Dev *dev, const BaseOptions *opt) {
     TRY(json_read_file(&config, opt->config));
     TRY(base_create(out, dev, config, opt->config, opt->dtype, opt->trainable, opt->trunk_only,
                     opt->takes_source));
-    TRY(alloc_weights(*out, &opt->quant));
+    TRY(alloc_weights(*out, &opt->quant, NULL));
     for (int i = 0; i < (*out)->n_refs; i++) TRY(init_weight(*out, &(*out)->refs[i], opt->seed));
     return OK;
 }
@@ -449,7 +453,10 @@ static Status open_folder(Base **out, Dev *dev, const BaseOptions *opt) {
     TensorFile *file = NULL;
     Json *config = NULL;
     Status st = OK;
+    const QuantOptions as_stored = {.head = opt->quant.head};
+    bool stored = false;
     TRY_GOTO(json_read_file(&config, path), st, out);
+    TRY_GOTO(import_quant_config(&stored, config, opt, path), st, out);
     TRY_GOTO(tensor_file_open(&file, opt->path), st, out);
     if (json_is(config, JSON_KIND_OBJECT) && tied_in_file(config, file))
         json_set(config, "tie_word_embeddings", json_new_bool(true));
@@ -460,7 +467,7 @@ static Status open_folder(Base **out, Dev *dev, const BaseOptions *opt) {
     TRY_GOTO(st, st, out);
     (*out)->folder = mem_strdup(opt->path);
     TRY_GOTO(import_check(*out, file), st, out);
-    TRY_GOTO(alloc_weights(*out, &opt->quant), st, out);
+    TRY_GOTO(alloc_weights(*out, stored ? &as_stored : &opt->quant, file), st, out);
     TRY_GOTO(import_weights(*out, file), st, out);
 out:
     json_free(config);
@@ -480,7 +487,7 @@ static Status open_gguf(Base **out, Dev *dev, const BaseOptions *opt) {
              st, out);
     (*out)->folder = mem_strdup(opt->path);
     TRY_GOTO(gguf_check(*out, g), st, out);
-    TRY_GOTO(alloc_weights(*out, &opt->quant), st, out);
+    TRY_GOTO(alloc_weights(*out, &opt->quant, NULL), st, out);
     st = gguf_import(*out, g);
 out:
     gguf_close(g);
@@ -497,6 +504,7 @@ Status base_open(Base **out, Dev *dev, const BaseOptions *opt) {
     Status st = opt->path ? open_path(&b, dev, opt) : open_random(&b, dev, opt);
     if (st == OK && opt->quant.head && b->arch.tied && b->with_head)
         st = quantized_copy_head(&b->head, b->dev, &b->stack.embed);
+    if (st == OK) describe_storage(b);
     if (st == OK) st = dev_check(dev);
     if (st != OK) {
         base_close(b);
@@ -527,11 +535,12 @@ bool base_is_frozen(const Base *b) {
 
 Status base_clone(Base **out, const Base *from, bool trainable) {
     Base *b = NULL;
-    for (int i = 0; i < from->n_modules; i++)
-        CHECK(!from->modules[i].linear->w.quant, "a quantized base is shared, not copied");
+    if (from->head.quant || (from->n_modules > 0 && from->modules[0].linear->w.quant))
+        return status_fail(ERR_CONFIG, "a quantized base is frozen and is not copied; leave "
+                                       "ppo.trl_compat out, or take the original checkpoint");
     Status st = base_create(&b, from->dev, json_clone(from->config), "config.json", from->dtype,
                             trainable, !from->with_head, base_has_encoder(from));
-    if (st == OK) st = alloc_weights(b, &(QuantOptions){0});
+    if (st == OK) st = alloc_weights(b, &(QuantOptions){0}, NULL);
     if (st == OK) {
         if (from->folder) b->folder = mem_strdup(from->folder);
         for (int i = 0; i < b->n_refs; i++)

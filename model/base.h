@@ -62,6 +62,13 @@ static inline bool base_has_encoder(const Base *b) {
     return b->encoder.n_layers > 0;
 }
 
+/* The projection that a weight belongs to, or NULL. */
+static inline const Linear *base_linear(const Base *b, const WeightRef *ref) {
+    for (int i = 0; i < b->n_modules; i++)
+        if (&b->modules[i].linear->w == ref->weight) return b->modules[i].linear;
+    return NULL;
+}
+
 /* Slots that a table by slot needs (layers/flow.h). */
 static inline int base_slots(const Base *b) {
     return (int)b->slot_layers * SLOTS_PER_LAYER + SLOTS_BEHIND;

@@ -444,11 +444,6 @@ Status arch_config_read(ArchConfig *out, const Json *config, const char *where) 
     *out = (ArchConfig){0};
     if (!json_is(config, JSON_KIND_OBJECT))
         return status_fail(ERR_DATA, "%s: the file must hold a JSON object", where);
-    if (json_is(json_get(config, "quantization_config"), JSON_KIND_OBJECT))
-        return status_fail(ERR_DATA,
-                           "%s: `quantization_config`: the weights are stored quantized, "
-                           "which is not supported; use the original checkpoint",
-                           where);
     TRY(find_spec(out, config, where));
     TRY(read_sizes(out, config, where));
     TRY(read_options(out, config, where));

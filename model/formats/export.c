@@ -83,6 +83,7 @@ static Json *make_config(const Base *b, bool classifier, DType dtype) {
     json_push(architectures,
               json_new_str(classifier ? c->spec->classifier : c->spec->architecture));
     json_set(config, "architectures", architectures);
+    json_del(config, "quantization_config"); /* weights are written in full */
     json_set(config, "model_type", json_new_str(c->spec->model_type));
     json_set(config, "dtype", json_new_str(dtype_name(dtype)));
     json_set(config, "torch_dtype", json_new_str(dtype_name(dtype)));
@@ -157,11 +158,8 @@ static void merge_pair(float *w, const Base *b, const LoraPair *p) {
 }
 
 static const LoraPair *pair_beside(const Role *role, const WeightRef *ref) {
-    if (!role->adapter) return NULL;
-    for (int i = 0; i < role->base->n_modules; i++)
-        if (&role->base->modules[i].linear->w == ref->weight)
-            return adapter_pair(role->adapter, role->base->modules[i].linear->slot);
-    return NULL;
+    const Linear *m = base_linear(role->base, ref);
+    return role->adapter && m ? adapter_pair(role->adapter, m->slot) : NULL;
 }
 
 void export_weight(const Role *role, const WeightRef *ref, float *to) {

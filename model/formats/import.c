@@ -1,4 +1,5 @@
 #include "model/formats/import.h"
+#include "model/formats/import_quant.h"
 
 #include "core/check.h"
 #include "core/mem.h"
@@ -484,12 +485,17 @@ static bool has_place(const Base *b, const TensorFile *file, const TensorEntry *
         if (find_weight(b, file, b->refs[i].name) == e) return true;
     for (int i = 0; i < N_EMBED_COPIES && base_has_encoder(b); i++)
         if (str_equal(e->name, embed_copies[i]) && is_same(e, find_shared(file))) return true;
+    if (import_quant_owns(file, e->name)) return true;
     return is_ignored(e->name);
+}
+
+const TensorEntry *import_find(const Base *b, const TensorFile *file, const WeightRef *ref) {
+    return find_weight(b, file, ref->name);
 }
 
 Status import_check(const Base *b, const TensorFile *file) {
     const char *where = tensor_file_count(file) ? tensor_file_at(file, 0)->file : b->folder;
-    int64_t used = 0;
+    int64_t used = 0, quantized = 0;
     for (int i = 0; i < b->n_refs; i++) {
         const TensorEntry *e = find_weight(b, file, b->refs[i].name);
         if (!e)
@@ -498,9 +504,17 @@ Status import_check(const Base *b, const TensorFile *file) {
                                "layers",
                                where, b->refs[i].name, b->arch.spec->architecture,
                                (long long)b->arch.n_layers);
-        TRY(check_one(&b->refs[i], e));
+        StoredQuant stored;
+        TRY(import_quant_find(&stored, file, e, &b->refs[i]));
+        if (!stored.format.on) TRY(check_one(&b->refs[i], e));
+        quantized += stored.format.on;
         used++;
     }
+    if (quantized == 0 && json_is(json_get(b->config, "quantization_config"), JSON_KIND_OBJECT))
+        return status_fail(ERR_DATA,
+                           "%s: no tensor is quantized, but config.json has `quantization_config`; "
+                           "take it out",
+                           where);
     if (used == tensor_file_count(file)) return OK;
     for (int64_t i = 0; i < tensor_file_count(file); i++)
         if (!has_place(b, file, tensor_file_at(file, i)))
@@ -514,6 +528,13 @@ Status import_weights(Base *b, const TensorFile *file) {
     Status st = OK;
     for (int i = 0; i < b->n_refs && st == OK; i++) {
         const TensorEntry *e = find_weight(b, file, b->refs[i].name);
+        StoredQuant stored;
+        TRY(import_quant_find(&stored, file, e, &b->refs[i]));
+        if (stored.format.on) {
+            import_quant_load(b->refs[i].weight, &stored);
+            tensor_entry_forget(e);
+            continue;
+        }
         void *made;
         st = base_write_weight(b, &b->refs[i], e->dtype, tensor_entry_values(e, &made));
         mem_free(made);

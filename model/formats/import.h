@@ -17,6 +17,8 @@ char **import_gguf_names(const Base *b);
  * missing, has another shape or no float type, or the file holds one that this architecture has no
  * place for; each is named. Names may lack the trunk's prefix (the first GPT-2 files). */
 Status import_check(const Base *b, const TensorFile *file);
+/* The file's tensor of a weight; NULL: it has none. */
+const TensorEntry *import_find(const Base *b, const TensorFile *file, const WeightRef *ref);
 /* Every weight of the base, from file(s) that import_check has seen. */
 Status import_weights(Base *b, const TensorFile *file);
 

@@ -92,6 +92,10 @@ step "trl_reward.py" make_goldens trl_reward.py
 step "trl_ppo.py" make_goldens trl_ppo.py
 step "tokenizers_jinja.py" make_goldens tokenizers_jinja.py
 step "make_torch_files.py" make_goldens make_torch_files.py
+if has "quant_golden.py, quant_folders.py" bitsandbytes; then
+    step "quant_golden.py" make_goldens quant_golden.py
+    step "quant_folders.py" make_goldens quant_folders.py
+fi
 if [ -n "$llama_cpp" ]; then
     step "make_gguf_files.py" make_goldens make_gguf_files.py "$llama_cpp"
     has "make_gguf_tokenizers.py" sentencepiece google.protobuf &&

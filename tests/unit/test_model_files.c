@@ -386,8 +386,9 @@ static void test_base_open__names_what_is_wrong(void **state) {
     expect(open_with(&w, MISTRAL_HEAD "\"hidden_act\": \"mish\"}"), ERR_DATA, "activation `mish`");
     expect(open_with(&w, MISTRAL_HEAD "\"rope_scaling\": {\"type\": \"wavy\", \"factor\": 2.0}}"),
            ERR_DATA, "rope_type `wavy` is not supported");
-    expect(open_with(&w, MISTRAL_HEAD "\"quantization_config\": {\"load_in_4bit\": true}}"),
-           ERR_DATA, "quantization_config");
+    expect(open_with(&w, MISTRAL_HEAD "\"intermediate_size\": 40, \"num_hidden_layers\": 2, "
+                                      "\"quantization_config\": {\"load_in_4bit\": true}}"),
+           ERR_DATA, "no tensor is quantized, but config.json has `quantization_config`");
     expect(open_with(&w, "{\"model_type\": \"gpt2\", \"n_embd\": 10, \"n_head\": 3}"), ERR_DATA,
            "`n_embd` 10 is no multiple of `n_head` 3");
     assert_null(no);
